@@ -1,0 +1,6 @@
+//! Tests of the stores through their public API.
+
+mod contract;
+mod decorators;
+mod local;
+mod portable;
