@@ -1,0 +1,15 @@
+//! Tools of Nodekeep's own tests: random directory trees that can be put on disk, changed, read back and compared exactly,
+//! and damage to the objects of a store. Everything follows from a seed, so that a failure can be repeated.
+
+pub mod damage;
+mod disk;
+mod edit;
+mod grow;
+mod rng;
+mod tree;
+
+pub use disk::Abilities;
+pub use edit::edit;
+pub use grow::{Size, random};
+pub use rng::Rng;
+pub use tree::{Kind, Meta, Node, Tree};
