@@ -1,0 +1,254 @@
+//! Carries a collection out, in the order that makes it safe: doomed list, sessions, rescue, condemnation, and only then deletion.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use nodekeep_store::{Created, Durability};
+
+use crate::control::{CollectionOutcome, Doomed, PackRef};
+use crate::crypto::{SigningKey, random};
+use crate::error::Result;
+use crate::id::MemberId;
+use crate::monitor::Monitor;
+use crate::names;
+use crate::reader::ChunkReader;
+use crate::repository::Repository;
+use crate::view::{OpenCollection, View};
+use crate::walk::Bits;
+
+use super::finish::{self, Finish, highest};
+use super::rescue::Rescue;
+use super::{CollectOptions, CollectionReport, Postponed, Survey, mark, refuse_damage, sessions};
+
+/// A generation with fewer objects is not closed for its own sake.
+const GENERATION_OBJECTS: usize = 32;
+
+pub(super) struct Collector<'a> {
+    repo: &'a Repository,
+    options: &'a CollectOptions,
+    monitor: &'a dyn Monitor,
+    key: SigningKey,
+    keeper: MemberId,
+    report: CollectionReport,
+}
+
+impl<'a> Collector<'a> {
+    pub(super) fn new(
+        repo: &'a Repository,
+        options: &'a CollectOptions,
+        monitor: &'a dyn Monitor,
+    ) -> Result<Self> {
+        let (key, keeper) = repo.keeper()?;
+        Ok(Self { repo, options, monitor, key, keeper, report: CollectionReport::default() })
+    }
+
+    pub(super) fn run(mut self, removed: usize) -> Result<CollectionReport> {
+        self.settle_earlier()?;
+        self.end_dead_sessions()?;
+        let survey = Survey::take(self.repo, &HashSet::new(), self.options, self.monitor)?;
+        let open = sessions::judge(self.repo, &survey.view, self.options).open;
+        self.report.plan = survey.plan(removed, (open, 0));
+        if survey.frees_nothing() {
+            self.tidy(&survey, open)?;
+        } else if open > 0 {
+            self.postpone(Postponed::Sessions(open as u64));
+        } else {
+            self.doom(&survey)?;
+        }
+        Ok(self.report)
+    }
+
+    fn postpone(&mut self, why: Postponed) {
+        self.report.postponed = Some(why);
+    }
+
+    /// Deletes what finished collections left, abandons one that was cut off before it condemned anything, and finishes one that did.
+    fn settle_earlier(&mut self) -> Result<()> {
+        finish::sweep_leftovers(self.repo, &self.repo.view()?)?;
+        for collection in self.repo.view()?.collections {
+            if collection.outcome.is_none() {
+                self.decide(collection.number, None)?;
+            }
+        }
+        let view = self.repo.view()?;
+        let condemned: HashSet<PackRef> =
+            view.collections.iter().flat_map(condemned).copied().collect();
+        let last =
+            view.collections.iter().filter(|c| condemned_list(c).is_some()).map(|c| c.number).max();
+        // An outcome that cannot be read: nothing was deleted yet, so it counts as abandoned once a checkpoint says that it is over.
+        let undecided = view.collections.iter().any(|c| c.outcome.is_none());
+        if last.is_some() || undecided {
+            let collections = highest(&view);
+            let finish = Finish {
+                repo: self.repo,
+                condemned,
+                collections,
+                fresh: Vec::new(),
+                stale: Vec::new(),
+            };
+            self.report.checkpoint = Some(finish.resume(&|| self.monitor.interrupted())?);
+            self.report.finished = last;
+        }
+        Ok(())
+    }
+
+    fn end_dead_sessions(&mut self) -> Result<()> {
+        for stamp in sessions::judge(self.repo, &self.repo.view()?, self.options).dead {
+            if sessions::fence(self.repo, &stamp)? {
+                self.report.sessions_ended += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes segments that a crash left, and closes a generation that has grown long: opening a repository reads all of it.
+    fn tidy(&mut self, survey: &Survey, open: usize) -> Result<()> {
+        if open > 0 {
+            return Ok(());
+        }
+        for (writer, hash) in survey.stale_segments() {
+            self.repo.store().delete(&names::segment(&writer, &hash))?;
+        }
+        if survey.view.generation_objects.len() > GENERATION_OBJECTS {
+            let finish = Finish {
+                repo: self.repo,
+                condemned: HashSet::new(),
+                collections: highest(&survey.view),
+                fresh: Vec::new(),
+                stale: Vec::new(),
+            };
+            self.report.checkpoint = Some(finish.run()?);
+        }
+        Ok(())
+    }
+
+    fn doom(&mut self, survey: &Survey) -> Result<()> {
+        let number = highest(&survey.view) + 1;
+        let packs = survey.doomed();
+        let doomed = Doomed {
+            number,
+            keeper: self.keeper,
+            generation: survey.view.generation,
+            nonce: random(),
+            packs: packs.clone(),
+        };
+        let object = doomed.seal(&self.repo.id(), &self.key);
+        let created =
+            self.repo.store().create(&names::doomed(number), &object, Durability::Durable)?;
+        if created == Created::Exists {
+            self.postpone(Postponed::Collection(number));
+            return Ok(());
+        }
+        let done = self.condemn(survey, number, packs);
+        if done.is_err() {
+            // Whatever went wrong is what to report; if this fails too, the next collection does it.
+            let _ = self.decide(number, None);
+        }
+        done
+    }
+
+    /// From here on every new session sees the doomed list. One that is open now may not have seen it.
+    fn condemn(&mut self, survey: &Survey, number: u64, doomed: Vec<PackRef>) -> Result<()> {
+        let repo = self.repo.refreshed()?;
+        let view = repo.view()?;
+        refuse_damage(&view)?;
+        if let Some(why) = self.obstacle(&repo, survey, &view, number) {
+            self.decide(number, None)?;
+            self.postpone(why);
+            return Ok(());
+        }
+        let marked = Marked::again(&repo, survey, &view, self.monitor)?;
+        let mut rescue = Rescue::new(&repo, &marked.reader)?;
+        rescue.copy(&marked.choose(&doomed)?, &doomed, self.monitor)?;
+        let (segments, damaged) = rescue.finish()?;
+        let condemned: Vec<PackRef> =
+            doomed.into_iter().filter(|pack| !damaged.contains(pack)).collect();
+        self.report.packs_damaged = damaged.iter().map(PackRef::name).collect();
+        repo.store().barrier()?;
+        if !self.decide(number, Some(condemned.clone()))? {
+            self.postpone(Postponed::Collection(number));
+            return Ok(());
+        }
+        let condemned = condemned.into_iter().collect();
+        let finish = Finish {
+            repo: &repo,
+            condemned,
+            collections: number,
+            fresh: segments,
+            stale: survey.stale_segments(),
+        };
+        self.report.checkpoint = Some(finish.run()?);
+        self.report.collection = Some(number);
+        Ok(())
+    }
+
+    fn obstacle(
+        &self,
+        repo: &Repository,
+        survey: &Survey,
+        view: &View,
+        number: u64,
+    ) -> Option<Postponed> {
+        let judged = sessions::judge(repo, view, self.options);
+        let sessions = judged.open + judged.dead.len();
+        if sessions > 0 {
+            return Some(Postponed::Sessions(sessions as u64));
+        }
+        let others = |c: &&OpenCollection| {
+            c.number != number && (c.outcome.is_none() || condemned_list(c).is_some())
+        };
+        if let Some(other) = view.collections.iter().find(others) {
+            return Some(Postponed::Collection(other.number));
+        }
+        let closed = view.generation != survey.view.generation;
+        closed.then_some(Postponed::Collection(view.checkpoint_number()))
+    }
+
+    /// Creates the outcome of a collection; false if it has another one already.
+    fn decide(&self, number: u64, condemned: Option<Vec<PackRef>>) -> Result<bool> {
+        let outcome = CollectionOutcome { number, keeper: self.keeper, nonce: random(), condemned };
+        let object = outcome.seal(&self.repo.id(), &self.key);
+        let name = names::collection_outcome(number);
+        Ok(self.repo.store().create(&name, &object, Durability::Durable)? == Created::New)
+    }
+}
+
+fn condemned_list(collection: &OpenCollection) -> Option<&Vec<PackRef>> {
+    collection.outcome.as_ref()?.condemned.as_ref()
+}
+
+fn condemned(collection: &OpenCollection) -> &[PackRef] {
+    condemned_list(collection).map_or(&[], Vec::as_slice)
+}
+
+/// What lives now that the doomed list is out.
+struct Marked {
+    reader: ChunkReader,
+    reached: Bits,
+}
+
+impl Marked {
+    /// Marks again only if something was committed or deleted since the survey.
+    fn again(
+        repo: &Repository,
+        survey: &Survey,
+        view: &View,
+        monitor: &dyn Monitor,
+    ) -> Result<Self> {
+        let ids = |view: &View| view.live.iter().map(|live| live.hash).collect::<HashSet<_>>();
+        if view.segments == survey.view.segments && ids(view) == ids(&survey.view) {
+            return Ok(Self { reader: survey.reader.clone(), reached: survey.reached.clone() });
+        }
+        let reader = repo.reader(Arc::new(repo.index(view)?));
+        let reached =
+            mark::reached(repo, view, &reader, &HashSet::new(), &|| monitor.interrupted())?;
+        Ok(Self { reader, reached })
+    }
+
+    /// The places that stay, doomed ones only where there is no other.
+    fn choose(&self, doomed: &[PackRef]) -> Result<Bits> {
+        let index = self.reader.index();
+        let numbers = doomed.iter().filter_map(|pack| index.pack_number(&pack.id)).collect();
+        mark::choose(&self.reader, &self.reached, &numbers)
+    }
+}

@@ -1,0 +1,303 @@
+//! The end of a collection, that anyone may bring about once packs are condemned: new segments, a checkpoint, and the deletions. Also the
+//! way in which every checkpoint is made.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use nodekeep_store::{Created, Durability};
+
+use crate::control::{Checkpoint, CollectionOutcome, PackRef};
+use crate::crypto::SigningKey;
+use crate::error::{Error, Result};
+use crate::id::{MemberId, ObjectHash, PackId};
+use crate::index::{Index, PackInfo, SEGMENT_ENTRIES, Segment};
+use crate::names;
+use crate::repository::Repository;
+use crate::view::View;
+
+use super::{mark, refuse_damage};
+
+/// A segment's place.
+pub(crate) type SegmentRef = (MemberId, ObjectHash);
+
+/// So many small segments are left alone.
+const SMALL_SEGMENTS: usize = 8;
+/// A segment with fewer entries is small.
+const SMALL_ENTRIES: usize = SEGMENT_ENTRIES / 16;
+
+pub(crate) fn write_segment(
+    repo: &Repository,
+    key: &SigningKey,
+    keeper: MemberId,
+    segment: &Segment,
+) -> Result<SegmentRef> {
+    let object = segment.seal(&repo.id(), repo.domain(), key);
+    let hash = ObjectHash::of(&object);
+    repo.store().create(&names::segment(&keeper, &hash), &object, Durability::Visible)?;
+    Ok((keeper, hash))
+}
+
+/// The highest number that a collection has had.
+pub(crate) fn highest(view: &View) -> u64 {
+    let over = view.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.collections);
+    view.collections.iter().map(|collection| collection.number).max().unwrap_or(0).max(over)
+}
+
+/// Everything that the end of a collection needs.
+pub(crate) struct Finish<'a> {
+    pub(crate) repo: &'a Repository,
+    /// Packs to delete.
+    pub(crate) condemned: HashSet<PackRef>,
+    /// Every collection up to this number is over with it.
+    pub(crate) collections: u64,
+    /// Segments that no control object names yet.
+    pub(crate) fresh: Vec<SegmentRef>,
+    /// Segments that nothing needs, unless the view names them after all.
+    pub(crate) stale: Vec<SegmentRef>,
+}
+
+impl Finish<'_> {
+    /// Finishes; returns the number of the checkpoint.
+    pub(crate) fn run(&self) -> Result<u64> {
+        loop {
+            let view = self.repo.view()?;
+            refuse_damage(&view)?;
+            let mut sources: BTreeSet<SegmentRef> = view.segments.iter().copied().collect();
+            sources.extend(&self.fresh);
+            let segments = self.rewrite(&sources, &|_| true)?;
+            if let Some(number) = self.checkpoint(&view, &segments)? {
+                sources.extend(&self.stale);
+                self.sweep(number, &sources, &segments)?;
+                return Ok(number);
+            }
+            // Another keeper was faster: what remains to be done depends on its checkpoint.
+        }
+    }
+
+    /// Finishes what a crash cut off. The keeper's segments that nothing names may describe the copies of what is condemned.
+    pub(crate) fn resume(mut self, stop: &dyn Fn() -> bool) -> Result<u64> {
+        let (_, keeper) = self.repo.keeper()?;
+        let view = self.repo.view()?;
+        refuse_damage(&view)?;
+        let listed = self.repo.store().list(names::WRITERS)?;
+        let packs: HashSet<String> = listed.iter().map(|object| object.name.clone()).collect();
+        let named: BTreeSet<SegmentRef> = view.segments.iter().copied().collect();
+        let unnamed = listed.iter().filter_map(|object| names::parse_segment(&object.name));
+        let unnamed: Vec<SegmentRef> =
+            unnamed.filter(|s| s.0 == keeper && !named.contains(s)).collect();
+        // A damaged one is left from before a barrier: nothing rests on it.
+        let whole = unnamed.iter().filter(|(writer, hash)| self.repo.segment(writer, hash).is_ok());
+        let sources: BTreeSet<SegmentRef> = named.iter().chain(whole).copied().collect();
+        let there = |info: &PackInfo| packs.contains(&info.pack.name());
+        self.fresh = self.rewrite(&sources, &there)?.into_iter().collect();
+        self.prove(&view, stop)?;
+        self.repo.store().barrier()?;
+        self.stale = sources.into_iter().chain(unnamed).collect();
+        self.run_with(&view)
+    }
+
+    /// Nothing may go before every live snapshot is found complete in the new index.
+    fn prove(&self, view: &View, stop: &dyn Fn() -> bool) -> Result<()> {
+        let mut index = Index::new();
+        for (writer, hash) in &self.fresh {
+            index.add(self.repo.segment(writer, hash)?);
+        }
+        index.sort();
+        let reader = self.repo.reader(Arc::new(index));
+        mark::reached(self.repo, view, &reader, &HashSet::new(), stop).map(|_| ())
+    }
+
+    fn run_with(&self, view: &View) -> Result<u64> {
+        let now = self.repo.view()?;
+        let same = now.generation == view.generation && now.segments == view.segments;
+        if !same {
+            return self.run();
+        }
+        let segments: BTreeSet<SegmentRef> = self.fresh.iter().copied().collect();
+        match self.checkpoint(&now, &segments)? {
+            Some(number) => {
+                self.sweep(number, &self.stale.iter().copied().collect(), &segments)?;
+                Ok(number)
+            }
+            None => self.run(),
+        }
+    }
+}
+
+impl Finish<'_> {
+    /// The whole index without condemned packs, and with few small segments. Segments that need no change stay.
+    fn rewrite(
+        &self,
+        sources: &BTreeSet<SegmentRef>,
+        there: &dyn Fn(&PackInfo) -> bool,
+    ) -> Result<BTreeSet<SegmentRef>> {
+        let goes = |info: &PackInfo| self.condemned.contains(&info.pack) || !there(info);
+        let (mut kept, mut changed, mut small) = (BTreeSet::new(), Vec::new(), Vec::new());
+        let mut seen: HashSet<PackId> = HashSet::new();
+        for source in sources {
+            let segment = self.repo.segment(&source.0, &source.1)?;
+            if segment.packs.iter().any(|info| goes(info) || seen.contains(&info.pack.id)) {
+                changed.push(*source);
+                continue;
+            }
+            if segment.entries() < SMALL_ENTRIES {
+                small.push(*source);
+            }
+            kept.insert(*source);
+            seen.extend(segment.packs.iter().map(|info| info.pack.id));
+        }
+        if small.len() > SMALL_SEGMENTS || (!changed.is_empty() && small.len() > 1) {
+            for source in small {
+                kept.remove(&source);
+                changed.push(source);
+            }
+        }
+        self.merge(&changed, &mut kept, &goes)?;
+        Ok(kept)
+    }
+
+    fn merge(
+        &self,
+        changed: &[SegmentRef],
+        kept: &mut BTreeSet<SegmentRef>,
+        goes: &dyn Fn(&PackInfo) -> bool,
+    ) -> Result<()> {
+        let (key, keeper) = self.repo.keeper()?;
+        let mut seen = self.packs_of(kept)?;
+        let mut open = Segment::default();
+        for (writer, hash) in changed {
+            let segment = self.repo.segment(writer, hash)?;
+            for info in segment.packs {
+                if goes(&info) || !seen.insert(info.pack.id) {
+                    continue;
+                }
+                open.add(info.pack, info.size, info.header_len, info.table, &segment.seals);
+                if open.entries() >= SEGMENT_ENTRIES {
+                    kept.insert(write_segment(
+                        self.repo,
+                        &key,
+                        keeper,
+                        &std::mem::take(&mut open),
+                    )?);
+                }
+            }
+        }
+        if !open.packs.is_empty() {
+            kept.insert(write_segment(self.repo, &key, keeper, &open)?);
+        }
+        Ok(())
+    }
+
+    fn packs_of(&self, segments: &BTreeSet<SegmentRef>) -> Result<HashSet<PackId>> {
+        let mut packs = HashSet::new();
+        for (writer, hash) in segments {
+            packs.extend(self.repo.segment(writer, hash)?.packs.iter().map(|info| info.pack.id));
+        }
+        Ok(packs)
+    }
+
+    /// Creates the next checkpoint; `None` if another keeper has made it.
+    pub(crate) fn checkpoint(
+        &self,
+        view: &View,
+        segments: &BTreeSet<SegmentRef>,
+    ) -> Result<Option<u64>> {
+        let (key, keeper) = self.repo.keeper()?;
+        let number = view.generation + 1;
+        let checkpoint = Checkpoint {
+            number,
+            previous: view.checkpoint_hash.unwrap_or(ObjectHash::NONE),
+            when: jiff::Timestamp::now().as_second(),
+            keeper,
+            outcomes: view.live.iter().map(|live| live.object.clone()).collect(),
+            deletions: view.deletions.iter().map(|(_, object)| object.clone()).collect(),
+            segments: segments.iter().copied().collect(),
+            collections: self.collections,
+            heads: view.heads.iter().map(|(writer, head)| (*writer, *head)).collect(),
+        };
+        self.repo.store().barrier()?;
+        let object = checkpoint.seal(&self.repo.id(), &key);
+        let created =
+            self.repo.store().create(&names::checkpoint(number), &object, Durability::Durable)?;
+        Ok((created == Created::New).then_some(number))
+    }
+
+    /// Deletes what the checkpoint makes superfluous. Old segments go first: a pack that is gone is then in none.
+    pub(crate) fn sweep(
+        &self,
+        number: u64,
+        old: &BTreeSet<SegmentRef>,
+        now: &BTreeSet<SegmentRef>,
+    ) -> Result<()> {
+        let store = self.repo.store();
+        for (writer, hash) in old.difference(now) {
+            store.delete(&names::segment(writer, hash))?;
+        }
+        for pack in &self.condemned {
+            store.delete(&pack.name())?;
+        }
+        sweep_closed(self.repo, number)?;
+        sweep_collections(self.repo, self.collections)
+    }
+}
+
+/// Deletes checkpoints but for the newest two, and the objects of closed generations but for the last: with the second checkpoint it
+/// stands in for the newest, should that be damaged.
+fn sweep_closed(repo: &Repository, open: u64) -> Result<()> {
+    for object in repo.store().list("g/")? {
+        let generation = names::parse_in_generation(&object.name).map(|name| name.generation);
+        if generation.is_some_and(|generation| generation + 1 < open) {
+            repo.store().delete(&object.name)?;
+        }
+    }
+    for object in repo.store().list(names::CHECKPOINTS)? {
+        let number = names::number(&object.name, names::CHECKPOINTS, "");
+        if number.is_some_and(|number| number + 1 < open) {
+            repo.store().delete(&object.name)?;
+        }
+    }
+    Ok(())
+}
+
+fn sweep_collections(repo: &Repository, over: u64) -> Result<()> {
+    for object in repo.store().list(names::COLLECTIONS)? {
+        if collection_number(&object.name).is_some_and(|number| number <= over) {
+            repo.store().delete(&object.name)?;
+        }
+    }
+    Ok(())
+}
+
+fn collection_number(name: &str) -> Option<u64> {
+    let number = |suffix| names::number(name, names::COLLECTIONS, suffix);
+    number(".doomed").or_else(|| number(".outcome"))
+}
+
+/// Deletes what a collection whose checkpoint exists has not come to delete. Its outcome says which packs, and goes last.
+pub(crate) fn sweep_leftovers(repo: &Repository, view: &View) -> Result<()> {
+    let over = view.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.collections);
+    for object in repo.store().list(names::COLLECTIONS)? {
+        let Some(number) = collection_number(&object.name).filter(|number| *number <= over) else {
+            continue;
+        };
+        if object.name == names::collection_outcome(number) {
+            sweep_condemned(repo, &object.name, number)?;
+        }
+    }
+    sweep_closed(repo, view.generation)?;
+    sweep_collections(repo, over)
+}
+
+fn sweep_condemned(repo: &Repository, name: &str, number: u64) -> Result<()> {
+    let object = match repo.store().get(name) {
+        Ok(object) => object,
+        Err(error) if error.is_not_found() => return Ok(()),
+        Err(error) => return Err(Error::Store(error)),
+    };
+    let outcome = CollectionOutcome::open(&object, number, &repo.id(), repo.roster());
+    let condemned = outcome.ok().and_then(|outcome| outcome.condemned).unwrap_or_default();
+    for pack in condemned {
+        repo.store().delete(&pack.name())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,285 @@
+//! Deleting snapshots, and giving back the space that no snapshot needs (`docs/format.md`, section 7.3), while backups go on.
+//!
+//! A collection leaves its traces in the store in such an order that it can be cut off at any point: the next one abandons it, or, once
+//! packs are condemned, finishes it. Nothing is deleted that a live snapshot, or one that may still be committed, could need.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use nodekeep_store::{Created, Durability, Object};
+
+use crate::control::{Deletion, PackRef};
+use crate::error::{Error, Result};
+use crate::id::SnapshotId;
+use crate::monitor::{Monitor, Silent};
+use crate::names;
+use crate::reader::ChunkReader;
+use crate::repository::Repository;
+use crate::view::View;
+use crate::walk::Bits;
+
+mod apply;
+pub(crate) mod finish;
+mod mark;
+mod plan;
+mod rescue;
+mod sessions;
+
+use finish::SegmentRef;
+use plan::{Aim, Orphan, Packs, Usage};
+
+/// How to collect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CollectOptions {
+    /// So many percent of the bytes may stay unused: less means more rewriting.
+    pub max_unused_percent: u8,
+    /// A session elsewhere that began so many seconds ago and has not ended counts as dead.
+    pub patience_secs: u64,
+}
+
+impl Default for CollectOptions {
+    /// 5 percent, 7 days.
+    fn default() -> Self {
+        Self { max_unused_percent: 5, patience_secs: 7 * 24 * 3600 }
+    }
+}
+
+/// What a collection would do. Sizes are in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CollectionPlan {
+    /// Snapshots to be deleted.
+    pub snapshots_removed: u64,
+    /// Packs in the store.
+    pub packs: u64,
+    /// Packs of which nothing lives.
+    pub packs_dead: u64,
+    /// Packs whose live chunks are to be copied.
+    pub packs_compacted: u64,
+    /// Size of all packs.
+    pub bytes_before: u64,
+    /// How much smaller they would be.
+    pub bytes_freed: u64,
+    /// How much is to be copied.
+    pub bytes_rewritten: u64,
+    /// Sessions that run: nothing is deleted before they end.
+    pub sessions_open: u64,
+    /// Sessions that count as dead and would be ended.
+    pub sessions_dead: u64,
+}
+
+/// Why a collection deleted no pack though there was something to delete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Postponed {
+    /// So many sessions are open: they may use what would be deleted.
+    Sessions(u64),
+    /// Another collection is under way.
+    Collection(u64),
+}
+
+/// What a collection did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct CollectionReport {
+    /// What was planned, and done unless it was postponed.
+    pub plan: CollectionPlan,
+    /// Whether, and why, it is to be done later.
+    pub postponed: Option<Postponed>,
+    /// Number of the collection whose packs were deleted.
+    pub collection: Option<u64>,
+    /// Number of a collection that was cut off earlier and finished now.
+    pub finished: Option<u64>,
+    /// Number of the checkpoint that was written.
+    pub checkpoint: Option<u64>,
+    /// Sessions that were ended as dead.
+    pub sessions_ended: u64,
+    /// Packs that were to be compacted and are damaged: they stay as they are.
+    pub packs_damaged: Vec<String>,
+}
+
+/// A plan with all that it rests on.
+struct Survey {
+    view: View,
+    reader: ChunkReader,
+    reached: Bits,
+    segments_listed: Vec<SegmentRef>,
+    orphans: Vec<Orphan>,
+    usage: Vec<Usage>,
+    packs: Packs,
+}
+
+impl Survey {
+    /// Looks at everything. Packs are listed before the view is loaded, so that one that no segment names has no session any more
+    /// that could name it, unless the view shows it open.
+    fn take(
+        repo: &Repository,
+        delete: &HashSet<SnapshotId>,
+        options: &CollectOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<Self> {
+        let listed = repo.store().list(names::WRITERS)?;
+        let view = repo.view()?;
+        refuse_damage(&view)?;
+        let reader = repo.reader(Arc::new(repo.index(&view)?));
+        let reached = mark::reached(repo, &view, &reader, delete, &|| monitor.interrupted())?;
+        let chosen = mark::choose(&reader, &reached, &HashSet::new())?;
+        let known = |object: &&Object| names::parse_pack(&object.name).is_some();
+        let orphans =
+            listed.iter().filter(known).filter_map(|object| orphan(&reader, object)).collect();
+        let usage = plan::usage(reader.index(), &chosen);
+        let aim = Aim {
+            max_unused_percent: options.max_unused_percent,
+            pack_size: repo.config().pack_size,
+        };
+        let packs = plan::choose(&usage, aim);
+        let segments_listed =
+            listed.iter().filter_map(|object| names::parse_segment(&object.name)).collect();
+        Ok(Self { view, reader, reached, segments_listed, orphans, usage, packs })
+    }
+
+    /// Segments that no session names, and that none can come to name if none is open in the view: a session names its own only.
+    fn stale_segments(&self) -> Vec<SegmentRef> {
+        let named: HashSet<&SegmentRef> = self.view.segments.iter().collect();
+        self.segments_listed.iter().filter(|segment| !named.contains(segment)).copied().collect()
+    }
+
+    fn doomed(&self) -> Vec<PackRef> {
+        let indexed = self.packs.whole.iter().chain(&self.packs.compact);
+        let indexed = indexed.map(|n| self.reader.index().packs[*n as usize].pack);
+        indexed.chain(self.orphans.iter().map(|orphan| orphan.pack)).collect()
+    }
+
+    fn plan(&self, removed: usize, sessions: (usize, usize)) -> CollectionPlan {
+        let size =
+            |numbers: &[u32]| numbers.iter().map(|n| self.usage[*n as usize].size).sum::<u64>();
+        let copied: u64 = self.packs.compact.iter().map(|n| self.usage[*n as usize].live).sum();
+        let orphaned: u64 = self.orphans.iter().map(|orphan| orphan.size).sum();
+        CollectionPlan {
+            snapshots_removed: removed as u64,
+            packs: (self.usage.len() + self.orphans.len()) as u64,
+            packs_dead: (self.packs.whole.len() + self.orphans.len()) as u64,
+            packs_compacted: self.packs.compact.len() as u64,
+            bytes_before: self.usage.iter().map(|pack| pack.size).sum::<u64>() + orphaned,
+            bytes_freed: (size(&self.packs.whole) + size(&self.packs.compact) + orphaned)
+                .saturating_sub(copied),
+            bytes_rewritten: copied,
+            sessions_open: sessions.0 as u64,
+            sessions_dead: sessions.1 as u64,
+        }
+    }
+
+    fn frees_nothing(&self) -> bool {
+        self.packs == Packs::default() && self.orphans.is_empty()
+    }
+}
+
+fn orphan(reader: &ChunkReader, object: &Object) -> Option<Orphan> {
+    let (writer, kind, id) = names::parse_pack(&object.name)?;
+    let pack = PackRef { writer, kind, id };
+    let index = reader.index();
+    let indexed = index.pack_number(&id).is_some_and(|n| index.packs[n as usize].pack == pack);
+    (!indexed).then_some(Orphan { pack, size: object.size })
+}
+
+/// A view behind a damaged checkpoint is an old one: what it does not know may live. So may what a damaged outcome committed, if a
+/// copy of it is whole elsewhere: one bad bit in it must not cost every pack of its snapshot. A repair does without either.
+fn refuse_damage(view: &View) -> Result<()> {
+    let matters = |object: &str| {
+        let in_generation = names::parse_in_generation(object);
+        object.starts_with(names::CHECKPOINTS)
+            || in_generation.is_some_and(|name| name.role == names::Role::Outcome)
+    };
+    let damaged = view.problems.iter().find(|bad| matters(&bad.object));
+    damaged.map_or(Ok(()), |bad| Err(Error::damaged(bad.object.clone(), bad.damage)))
+}
+
+impl Repository {
+    /// Records that snapshots are deleted. They are gone from every list at once; their space is given back by the next collection.
+    /// One that is deleted already is passed over.
+    ///
+    /// # Errors
+    /// [`Error::OwnerOnly`], [`Error::NoSnapshot`] before anything is recorded, or if the store fails.
+    pub fn delete(&self, ids: &[SnapshotId]) -> Result<()> {
+        let repo = self.refreshed()?;
+        let mut wanted: BTreeSet<SnapshotId> = ids.iter().copied().collect();
+        loop {
+            let view = repo.view()?;
+            let deleted =
+                |id: &SnapshotId| view.deletions.iter().any(|(record, _)| record.snapshot == *id);
+            wanted.retain(|id| !deleted(id));
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            repo.record_deletions(&view, &wanted)?;
+            // A generation that was closed meanwhile takes no records: look again whether they count.
+        }
+    }
+
+    fn record_deletions(&self, view: &View, ids: &BTreeSet<SnapshotId>) -> Result<()> {
+        let (key, keeper) = self.keeper()?;
+        let find = |id: &SnapshotId| {
+            let live = view.live.iter().find(|live| live.stamp.session == *id);
+            live.ok_or_else(|| Error::NoSnapshot { wanted: id.hex() })
+        };
+        let live: Vec<_> = ids.iter().map(find).collect::<Result<_>>()?;
+        for live in live {
+            let snapshot = live.stamp.session;
+            let when = jiff::Timestamp::now().as_second();
+            let record = Deletion {
+                generation: view.generation,
+                keeper,
+                snapshot,
+                outcome: live.hash,
+                when,
+            };
+            let name = names::deletion(view.generation, &keeper, &snapshot);
+            let created =
+                self.store().create(&name, &record.seal(&self.id(), &key), Durability::Durable)?;
+            if created == Created::Exists && !self.deletion_counts(&name) {
+                self.store().delete(&name)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a record that is there already is whole: a torn one is to be written again.
+    fn deletion_counts(&self, name: &str) -> bool {
+        let place = names::parse_in_generation(name);
+        let read = |object: Vec<u8>| {
+            Deletion::open(&object, place.as_ref(), &self.id(), self.roster()).is_ok()
+        };
+        self.store().get(name).is_ok_and(read)
+    }
+
+    /// What [`Repository::collect`] would do now; changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::WriterOnly`], or if the repository is damaged: then nothing may be collected before it is repaired.
+    pub fn plan_collection(
+        &self,
+        delete: &[SnapshotId],
+        options: &CollectOptions,
+    ) -> Result<CollectionPlan> {
+        let repo = self.refreshed()?;
+        let delete: HashSet<SnapshotId> = delete.iter().copied().collect();
+        let survey = Survey::take(&repo, &delete, options, &Silent)?;
+        let sessions = sessions::judge(&repo, &survey.view, options);
+        Ok(survey.plan(delete.len(), (sessions.open, sessions.dead.len())))
+    }
+
+    /// Deletes snapshots and gives back the space that no snapshot needs. What an earlier collection left unfinished is finished first.
+    ///
+    /// # Errors
+    /// [`Error::OwnerOnly`], [`Error::NoSnapshot`], or if the repository is damaged, interrupted or the store fails: at whatever point, the
+    /// next collection goes on from there.
+    pub fn collect(
+        &self,
+        delete: &[SnapshotId],
+        options: &CollectOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<CollectionReport> {
+        self.keeper()?;
+        self.needs_trees()?;
+        self.delete(delete)?;
+        let repo = self.refreshed()?;
+        apply::Collector::new(&repo, options, monitor)?.run(delete.len())
+    }
+}

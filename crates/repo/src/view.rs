@@ -1,0 +1,361 @@
+//! What the control objects say at one moment: which snapshots live, which sessions run, what may not be reused
+//! (`docs/format.md`, section 7).
+
+use std::collections::{BTreeMap, HashSet};
+
+use nodekeep_store::Store;
+
+use crate::control::{
+    Checkpoint, CollectionOutcome, Deletion, Doomed, Outcome, PackRef, Progress, Session, Stamp,
+};
+use crate::error::{Damage, Error, Result};
+use crate::id::{MemberId, ObjectHash, RepoId, SessionId};
+use crate::names::{self, InGeneration, Role};
+use crate::roster::Roster;
+
+/// A snapshot that lives.
+#[derive(Debug, Clone)]
+pub struct Live {
+    /// Generation, writer, sequence, session.
+    pub stamp: Stamp,
+    /// Hash of the outcome object.
+    pub hash: ObjectHash,
+    /// The outcome object, verbatim.
+    pub object: Vec<u8>,
+    /// The outcome; always committed.
+    pub outcome: Outcome,
+}
+
+impl Live {
+    /// Its name in messages.
+    pub fn name(&self) -> String {
+        self.stamp.outcome_name()
+    }
+}
+
+/// A collection that is not over.
+#[derive(Debug, Clone)]
+pub struct OpenCollection {
+    /// Number.
+    pub number: u64,
+    /// Its doomed list; absent if damaged or already retired.
+    pub doomed: Option<Doomed>,
+    /// Its outcome, if decided.
+    pub outcome: Option<CollectionOutcome>,
+}
+
+impl OpenCollection {
+    /// The packs to keep off: none once it is abandoned.
+    fn packs(&self) -> &[PackRef] {
+        match (&self.outcome, &self.doomed) {
+            (Some(CollectionOutcome { condemned: None, .. }), _) => &[],
+            (Some(CollectionOutcome { condemned: Some(packs), .. }), _) => packs,
+            (None, Some(doomed)) => &doomed.packs,
+            (None, None) => &[],
+        }
+    }
+}
+
+/// A damaged control object: it counts as not there, and is reported.
+#[derive(Debug, Clone)]
+pub struct BadObject {
+    /// Its name.
+    pub object: String,
+    /// What is wrong.
+    pub damage: Damage,
+}
+
+/// The state.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// Newest checkpoint.
+    pub checkpoint: Option<Checkpoint>,
+    /// Hash of its object.
+    pub checkpoint_hash: Option<ObjectHash>,
+    /// Open generation.
+    pub generation: u64,
+    /// Live snapshots.
+    pub live: Vec<Live>,
+    /// Sessions without outcome.
+    pub sessions: Vec<Session>,
+    /// Deletion records: the open generation's and the checkpoint's, verbatim.
+    pub deletions: Vec<(Deletion, Vec<u8>)>,
+    /// Segments that make the index.
+    pub segments: Vec<(MemberId, ObjectHash)>,
+    /// Collections that are not over.
+    pub collections: Vec<OpenCollection>,
+    /// Highest sequence of each writer.
+    pub heads: BTreeMap<MemberId, u64>,
+    /// Damaged objects.
+    pub problems: Vec<BadObject>,
+    /// Objects of the open generation, by name.
+    pub generation_objects: Vec<String>,
+}
+
+impl View {
+    /// Reads the state.
+    ///
+    /// # Errors
+    /// If the store fails. Damaged objects are listed in `problems`.
+    pub fn load(store: &Store, repo: &RepoId, roster: &Roster) -> Result<Self> {
+        let mut loader =
+            Loader { store, repo, roster, view: Self::default(), ended: HashSet::new() };
+        loader.checkpoint()?;
+        loader.generations()?;
+        loader.collections()?;
+        Ok(loader.finish())
+    }
+
+    /// Number of the newest checkpoint, 0 before the first.
+    pub fn checkpoint_number(&self) -> u64 {
+        self.checkpoint.as_ref().map_or(0, |c| c.number)
+    }
+
+    /// Packs that may not be reused.
+    pub fn avoided(&self) -> HashSet<PackRef> {
+        self.collections.iter().flat_map(|c| c.packs().iter().copied()).collect()
+    }
+
+    /// Whether a snapshot lives.
+    pub fn is_live(&self, id: &SessionId) -> bool {
+        self.live.iter().any(|l| l.stamp.session == *id)
+    }
+}
+
+struct Loader<'a> {
+    store: &'a Store,
+    repo: &'a RepoId,
+    roster: &'a Roster,
+    view: View,
+    ended: HashSet<SessionId>,
+}
+
+impl Loader<'_> {
+    fn bad(&mut self, object: impl Into<String>, damage: Damage) {
+        self.view.problems.push(BadObject { object: object.into(), damage });
+    }
+
+    /// Reads an object that a list named; `None` if it went meanwhile.
+    fn get(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        match self.store.get(name) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if e.kind == nodekeep_store::StoreErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Whether there is anything of a generation. Nothing begins in one before its checkpoint is made.
+    fn has_objects(&self, generation: u64) -> Result<bool> {
+        let listed = self.store.list(&names::generation(generation))?;
+        Ok(listed.iter().any(|object| names::parse_in_generation(&object.name).is_some()))
+    }
+
+    fn checkpoint(&mut self) -> Result<()> {
+        let listed = self.store.list(names::CHECKPOINTS)?;
+        let mut numbers: Vec<u64> =
+            listed.iter().filter_map(|o| names::number(&o.name, "c/", "")).collect();
+        numbers.sort_unstable();
+        let mut newest = numbers.last().copied().unwrap_or(0);
+        if self.has_objects(newest + 1)? {
+            newest += 1;
+            let name = names::checkpoint(newest);
+            if self.get(&name)?.is_some() {
+                // It was made since the list.
+                return self.checkpoint();
+            }
+            self.bad(name, Damage::Missing);
+        }
+        for number in numbers.into_iter().rev() {
+            let name = names::checkpoint(number);
+            let Some(object) = self.get(&name)? else {
+                continue;
+            };
+            match Checkpoint::open(&object, number, self.repo, self.roster) {
+                Ok(checkpoint) => {
+                    self.view.checkpoint_hash = Some(ObjectHash::of(&object));
+                    self.fold(checkpoint);
+                    break;
+                }
+                Err(damage) => self.bad(name, damage),
+            }
+        }
+        self.view.generation = newest;
+        Ok(())
+    }
+
+    fn fold(&mut self, checkpoint: Checkpoint) {
+        self.view.segments = checkpoint.segments.clone();
+        self.view.heads = checkpoint.heads.iter().copied().collect();
+        let name = names::checkpoint(checkpoint.number);
+        for object in &checkpoint.outcomes {
+            match Outcome::open_folded(object, self.repo, self.roster) {
+                Ok(outcome) => self.live(outcome, object.clone(), false),
+                Err(damage) => self.bad(name.clone(), damage),
+            }
+        }
+        for object in &checkpoint.deletions {
+            match Deletion::open(object, None, self.repo, self.roster) {
+                Ok(deletion) => self.view.deletions.push((deletion, object.clone())),
+                Err(damage) => self.bad(name.clone(), damage),
+            }
+        }
+        self.view.checkpoint = Some(checkpoint);
+    }
+
+    /// Takes in a committed outcome. Segments of folded outcomes are in the checkpoint's own list, as far as they still exist.
+    fn live(&mut self, outcome: Outcome, object: Vec<u8>, with_segments: bool) {
+        let stamp = outcome.stamp;
+        if with_segments && let Some(commit) = &outcome.commit {
+            self.view.segments.extend(commit.segments.iter().map(|hash| (stamp.writer, *hash)));
+        }
+        if outcome.commit.is_some() && !self.view.is_live(&stamp.session) {
+            let hash = ObjectHash::of(&object);
+            self.view.live.push(Live { stamp, hash, object, outcome });
+        }
+    }
+
+    /// Reads the open generation. If the newest checkpoint is damaged, the closed generations since the newest sound one
+    /// stand in for it: a collection keeps the last of them for that.
+    fn generations(&mut self) -> Result<()> {
+        for generation in self.view.checkpoint_number()..=self.view.generation {
+            self.generation(generation)?;
+        }
+        Ok(())
+    }
+
+    fn generation(&mut self, generation: u64) -> Result<()> {
+        for object in self.store.list(&names::generation(generation))? {
+            self.view.generation_objects.push(object.name.clone());
+            let Some(name) = names::parse_in_generation(&object.name) else {
+                self.bad(object.name, Damage::Name);
+                continue;
+            };
+            if let Some(bytes) = self.get(&object.name)? {
+                self.take(&object.name, &name, bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, object: &str, name: &InGeneration, bytes: Vec<u8>) {
+        let taken = match name.role {
+            Role::Session => self.take_session(name, &bytes),
+            Role::Progress(_) => self.take_progress(name, &bytes),
+            Role::Outcome => self.take_outcome(name, bytes),
+            Role::Deleted => self.take_deletion(name, bytes),
+        };
+        if let Err(damage) = taken {
+            self.bad(object, damage);
+        }
+    }
+
+    fn head(&mut self, stamp: &Stamp) {
+        let head = self.view.heads.entry(stamp.writer).or_default();
+        *head = (*head).max(stamp.sequence);
+    }
+
+    fn take_session(
+        &mut self,
+        name: &InGeneration,
+        bytes: &[u8],
+    ) -> std::result::Result<(), Damage> {
+        let session = Session::open(bytes, name, self.repo, self.roster)?;
+        self.head(&session.stamp);
+        self.view.sessions.push(session);
+        Ok(())
+    }
+
+    fn take_progress(
+        &mut self,
+        name: &InGeneration,
+        bytes: &[u8],
+    ) -> std::result::Result<(), Damage> {
+        let progress = Progress::open(bytes, name, self.repo, self.roster)?;
+        self.view.segments.extend(progress.segments.iter().map(|hash| (name.member, *hash)));
+        Ok(())
+    }
+
+    fn take_outcome(
+        &mut self,
+        name: &InGeneration,
+        bytes: Vec<u8>,
+    ) -> std::result::Result<(), Damage> {
+        // Whatever it says, the slot is taken: the session is over.
+        self.ended.insert(name.session);
+        let outcome = Outcome::open(&bytes, name, self.repo, self.roster)?;
+        self.head(&outcome.stamp);
+        self.live(outcome, bytes, true);
+        Ok(())
+    }
+
+    fn take_deletion(
+        &mut self,
+        name: &InGeneration,
+        bytes: Vec<u8>,
+    ) -> std::result::Result<(), Damage> {
+        let deletion = Deletion::open(&bytes, Some(name), self.repo, self.roster)?;
+        self.view.deletions.push((deletion, bytes));
+        Ok(())
+    }
+
+    fn collections(&mut self) -> Result<()> {
+        let over = self.view.checkpoint.as_ref().map_or(0, |c| c.collections);
+        let mut open: BTreeMap<u64, OpenCollection> = BTreeMap::new();
+        for listed in self.store.list(names::COLLECTIONS)? {
+            let doomed = names::number(&listed.name, "x/", ".doomed");
+            let Some(number) = doomed.or_else(|| names::number(&listed.name, "x/", ".outcome"))
+            else {
+                self.bad(listed.name, Damage::Name);
+                continue;
+            };
+            if number <= over {
+                continue;
+            }
+            let Some(bytes) = self.get(&listed.name)? else {
+                continue;
+            };
+            let entry = open.entry(number).or_insert(OpenCollection {
+                number,
+                doomed: None,
+                outcome: None,
+            });
+            if let Err(damage) =
+                take_collection(entry, doomed.is_some(), &bytes, self.repo, self.roster)
+            {
+                self.bad(listed.name, damage);
+            }
+        }
+        self.view.collections = open.into_values().collect();
+        Ok(())
+    }
+
+    fn finish(mut self) -> View {
+        let gone: HashSet<ObjectHash> =
+            self.view.deletions.iter().map(|(d, _)| d.outcome).collect();
+        self.view.live.retain(|live| !gone.contains(&live.hash));
+        self.view.sessions.retain(|s| !self.ended.contains(&s.stamp.session));
+        self.view.segments.sort_unstable();
+        self.view.segments.dedup();
+        self.view
+    }
+}
+
+fn take_collection(
+    entry: &mut OpenCollection,
+    is_doomed: bool,
+    bytes: &[u8],
+    repo: &RepoId,
+    roster: &Roster,
+) -> std::result::Result<(), Damage> {
+    if is_doomed {
+        entry.doomed = Some(Doomed::open(bytes, entry.number, repo, roster)?);
+    } else {
+        entry.outcome = Some(CollectionOutcome::open(bytes, entry.number, repo, roster)?);
+    }
+    Ok(())
+}
+
+/// What a list or another object names, and is not there, is damage.
+pub(crate) fn damaged_missing(name: &str, error: Error) -> Error {
+    if error.is_missing() { Error::damaged(name, Damage::Missing) } else { error }
+}

@@ -1,0 +1,21 @@
+//! Tests of the engine against its public face.
+mod changing;
+mod check;
+mod collect;
+mod crash;
+mod damage;
+mod diff;
+mod frozen;
+mod fs_source;
+mod lab;
+mod nouns;
+mod picture;
+mod repair;
+mod rescue;
+mod restore;
+mod retention;
+mod roundtrip;
+mod space;
+mod tar;
+mod vectors;
+mod world;
