@@ -1,0 +1,89 @@
+//! The grammar of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::commands::{
+    backup, check, completions, init, key, man, repo, restore, snapshot, status,
+};
+
+/// Encrypted, deduplicated backup and exact restore, from a repository that opens with 24 words.
+#[derive(Debug, Parser)]
+#[command(
+    name = "nodekeep",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    subcommand_help_heading = "Commands",
+    after_help = "Run `nodekeep` alone to see what lies here and what to do next.\n\
+                  Run `nodekeep COMMAND --help` for the options and examples of a command."
+)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// What to do; nothing: look around.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What a command is for comes before how it is typed; the parser would put it above its name.
+const HELP: &str =
+    "{about-with-newline}\n{before-help}{usage-heading} {usage}\n\n{all-args}{after-help}";
+
+impl Cli {
+    /// The grammar with its help in order.
+    pub fn grammar() -> clap::Command {
+        in_order(Self::command())
+    }
+}
+
+fn in_order(command: clap::Command) -> clap::Command {
+    command.help_template(HELP).mut_subcommands(in_order)
+}
+
+/// Options that every command takes.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Globals {
+    /// The repository: a folder [env: NODEKEEP_REPO; default: the one in your data directory]
+    #[arg(long, global = true, value_name = "PATH")]
+    pub repo: Option<String>,
+    /// One JSON document on standard output instead of text
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Only what was asked for, and errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Read with this age or SSH identity instead of the owner's [env: NODEKEEP_IDENTITY_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub identity: Option<PathBuf>,
+    /// Write with this writer credential [env: NODEKEEP_CREDENTIAL_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub credential: Option<PathBuf>,
+    /// Another configuration file [env: NODEKEEP_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Plain text only [env: NO_COLOR]
+    #[arg(long, global = true)]
+    pub no_color: bool,
+}
+
+/// Every command.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Init(init::Init),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    Check(check::Check),
+    Status(status::Status),
+    #[command(subcommand)]
+    Snapshot(snapshot::Snapshot),
+    #[command(subcommand)]
+    Key(key::Key),
+    #[command(subcommand)]
+    Repo(repo::Repo),
+    Completions(completions::Completions),
+    Man(man::Man),
+}

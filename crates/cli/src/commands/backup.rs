@@ -1,0 +1,547 @@
+//! `nodekeep backup`.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, ValueEnum};
+use nodekeep_repo::backup::{BackupOptions, BackupReport, Filter};
+use nodekeep_repo::codec::Compression;
+use nodekeep_repo::error::Error as Engine;
+use nodekeep_repo::portable::PortableFile;
+use nodekeep_repo::repository::Repository;
+use nodekeep_repo::source::Source;
+use nodekeep_repo::source::fs::FsSource;
+use nodekeep_store::PortableKind;
+use serde_json::{Value, json};
+
+use super::init::{self, Made, Wish};
+use super::snapshot::unreadable;
+use crate::error::{Error, Result};
+use crate::exit;
+use crate::portable;
+use crate::progress::Progress;
+use crate::refs;
+use crate::render::{self, shell};
+use crate::session::{App, Need, Opened};
+
+/// Back up files and folders
+#[derive(Debug, Args)]
+#[command(
+    before_help = "Every snapshot is complete and costs what changed since the last. The first backup makes the repository and its recovery words."
+)]
+#[command(after_help = "\
+Role: writer (the machine that made the repository is one), or a credential: --credential FILE.
+
+Exit code 3: the backup is there, but something could not be read; each path is named.
+
+Globs: one without a slash matches names anywhere, one with a slash the path below PATH, one that starts with a slash the whole path.
+
+Examples:
+  nodekeep backup ~/notes
+  nodekeep backup /etc /srv/data --exclude '*.tmp' --exclude-if-present .nobackup --one-file-system
+  nodekeep backup ./data --tag release=1.2 --repo /mnt/disk/backups
+  nodekeep backup ./data --dry-run
+  nodekeep backup ./data --output data.nkb
+  nodekeep backup ./data --output monday.nkb --type incremental --base data.nkb
+
+Also spelled: backup create PATH.")]
+pub struct Backup {
+    /// Files and folders; a path has a slash: ./data
+    #[arg(value_name = "PATH", required = true)]
+    paths: Vec<PathBuf>,
+    /// Leave out what matches
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
+    /// Leave out folders that hold a file of this name
+    #[arg(long, value_name = "NAME")]
+    exclude_if_present: Vec<String>,
+    /// Stay on the file system of each PATH
+    #[arg(long)]
+    one_file_system: bool,
+    /// Mark the snapshot
+    #[arg(long, value_name = "NAME=VALUE", value_parser = parse_tag)]
+    tag: Vec<(String, String)>,
+    /// none, zstd, or zstd:LEVEL from -7 to 22 [default: zstd:1]
+    #[arg(long, value_name = "HOW", num_args = 0..=1, default_missing_value = "zstd")]
+    compress: Option<String>,
+    /// Into one sealed portable file instead of a repository
+    #[arg(long, short, value_name = "FILE.nkb", help_heading = "Portable files")]
+    output: Option<PathBuf>,
+    /// What the file holds; in a repository every snapshot is complete and costs what changed
+    #[arg(long = "type", value_enum, value_name = "TYPE", help_heading = "Portable files")]
+    kind: Option<Kind>,
+    /// The file that an incremental or differential one stands on
+    #[arg(long, value_name = "FILE", help_heading = "Portable files")]
+    base: Option<PathBuf>,
+    /// Seal the file to this age or SSH key, or those in @FILE, instead of a passphrase
+    #[arg(long = "recipient", value_name = "KEY", help_heading = "Portable files")]
+    recipients: Vec<String>,
+    /// Read everything again, even what did not change
+    #[arg(long)]
+    reread: bool,
+    /// Look and count; write nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    guides: GuideOptions,
+}
+
+/// What the guides call kinds of backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Kind {
+    Full,
+    Incremental,
+    Differential,
+}
+
+/// Options of the guides that have no meaning here; each is explained instead of refused by the parser.
+#[derive(Debug, Default, Args)]
+struct GuideOptions {
+    #[arg(long, hide = true)]
+    encrypt: bool,
+    #[arg(long, hide = true)]
+    metadata: bool,
+    #[arg(long, hide = true)]
+    incremental: bool,
+    #[arg(long, hide = true, value_name = "NAME")]
+    algorithm: Vec<String>,
+    #[arg(long, hide = true, value_name = "N", allow_negative_numbers = true)]
+    level: Option<i32>,
+    #[arg(long, hide = true, num_args = 0..=1)]
+    password: Option<Option<String>>,
+    #[arg(long, hide = true, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    all: bool,
+}
+
+impl GuideOptions {
+    /// Says why an option is not needed.
+    fn explain(&self, app: &App) -> Result<()> {
+        if self.password.is_some() || self.key_file.is_some() {
+            return Err(Error::ForeignOption {
+                option: if self.password.is_some() { "--password" } else { "--key-file" },
+                why: "a repository is always sealed, to the roster's keys; secrets are never arguments",
+            });
+        }
+        if self.all {
+            return Err(Error::ForeignOption {
+                option: "--all",
+                why: "name the paths; nodes are not there yet",
+            });
+        }
+        if self.encrypt || !self.algorithm.is_empty() {
+            app.output
+                .remark("Always compressed (zstd) and sealed (AES-256-GCM): nothing to choose.");
+        }
+        if self.metadata {
+            app.output.remark("Metadata is always kept.");
+        }
+        Ok(())
+    }
+}
+
+/// Reads `name=value`.
+///
+/// # Errors
+/// If there is no name or no `=`.
+pub fn parse_tag(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("a tag is NAME=VALUE".to_owned()),
+    }
+}
+
+fn parse_compression(text: &str) -> Result<Compression> {
+    let bad = || Error::BadArgument {
+        value: text.to_owned(),
+        expected: "compression is none, zstd, or zstd:LEVEL from -7 to 22; gzip and brotli are for `snapshot export`",
+    };
+    match text.split_once(':') {
+        None if text == "none" => Ok(Compression::None),
+        None if text == "zstd" => Ok(Compression::default()),
+        Some(("zstd", level)) => {
+            let level = level.parse().ok().filter(|level| (-7..=22).contains(level));
+            level.map(Compression::Zstd).ok_or_else(bad)
+        }
+        _ => Err(bad()),
+    }
+}
+
+impl Backup {
+    pub fn run(&self, app: &App) -> Result<()> {
+        self.guides.explain(app)?;
+        refuse_bare_words(&self.paths)?;
+        let source = FsSource::new(self.paths.clone()).map_err(missing)?;
+        let mut options = self.options(app, &source)?;
+        if let Some(output) = &self.output {
+            return self.portable(app, &source, options, output);
+        }
+        if !self.recipients.is_empty() || self.base.is_some() {
+            return Err(Error::Options(
+                "--recipient and --base are for portable files: add --output FILE.nkb",
+            ));
+        }
+        let (opened, made) = self.repository(app)?;
+        options.cache = Some(app.home.cache(&opened.repository.id()));
+        options.filter.skip = own_paths(app, &opened);
+        let progress = Progress::start(&app.output, "Backing up");
+        let report = opened.repository.backup(&source, &options, &progress)?;
+        progress.close();
+        opened.pin()?;
+        self.tell(app, &opened, made.as_ref(), &source, &report)?;
+        app.output.document(&document(&opened, &report, made.is_some()))?;
+        if let Some(made) = &made {
+            made.confirm(app)?;
+        }
+        if report.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Exit(exit::Class::Incomplete.exit_code()))
+        }
+    }
+
+    fn options(&self, app: &App, source: &FsSource) -> Result<BackupOptions> {
+        let settings = &app.settings;
+        let compress = self.compress.as_ref().or(settings.compress.as_ref());
+        let mut compression =
+            compress.map_or(Ok(Compression::default()), |text| parse_compression(text))?;
+        if let (Compression::Zstd(_), Some(level)) = (compression, self.guides.level) {
+            compression = parse_compression(&format!("zstd:{level}"))?;
+        }
+        let filter = Filter {
+            exclude: [settings.exclude.as_slice(), &self.exclude].concat(),
+            exclude_if_present: [settings.exclude_if_present.as_slice(), &self.exclude_if_present]
+                .concat(),
+            one_file_system: self.one_file_system || settings.one_file_system,
+            ..Filter::default()
+        };
+        filter
+            .check()
+            .map_err(|bad| Error::Pattern { pattern: bad.pattern, message: bad.reason })?;
+        Ok(BackupOptions {
+            compression,
+            tags: self.tag.clone(),
+            filter,
+            host: settings.host.clone().unwrap_or_else(init::machine_label),
+            user: user_name(source),
+            program: concat!("nodekeep ", env!("CARGO_PKG_VERSION")).to_owned(),
+            threads: settings.threads,
+            ignore_cache: self.reread,
+            dry_run: self.dry_run,
+            ..BackupOptions::default()
+        })
+    }
+
+    /// Backs up into one file.
+    fn portable(
+        &self,
+        app: &App,
+        source: &FsSource,
+        options: BackupOptions,
+        output: &Path,
+    ) -> Result<()> {
+        portable::check_name(output)?;
+        let file = self.portable_file(app, output)?;
+        let (id, credential) = (file.id(), file.credential().clone());
+        let mut options = options;
+        options.cache = Some(self.portable_cache(app, source)?);
+        let progress = Progress::start(&app.output, "Backing up");
+        let (report, size) = file.backup(source, &options, &progress)?;
+        progress.close();
+        if !self.dry_run {
+            portable::keep(app, id, &credential)?;
+        }
+        let verb = if self.dry_run { "Would write" } else { "Wrote" };
+        app.output.say(format!("{verb} {}", output.display()))?;
+        app.output.say(portable_summary(source, &report, size))?;
+        if !self.dry_run {
+            let file = shell(&output.display().to_string());
+            app.output.say(match &self.base {
+                None => format!("\nRestore it anywhere: nodekeep restore {file} --target DIR"),
+                Some(base) => format!(
+                    "\nIt holds only what {} lacks: keep both together.\nRestore: nodekeep restore {file} --target DIR",
+                    base.display()
+                ),
+            })?;
+        }
+        tell_unread(app, &report)?;
+        app.output.document(&json!({
+            "file": output,
+            "size": size,
+            "type": word(self.file_kind()),
+            "base": self.base,
+            "snapshot": report.snapshot.map(|id| id.hex()),
+            "counts": render::json::counts(&report.counts),
+            "unreadable": render::json::unreadable(&report.errors),
+            "notices": render::json::unreadable(&report.notices),
+            "seconds": report.elapsed.as_secs_f64(),
+        }))?;
+        if report.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Exit(exit::Class::Incomplete.exit_code()))
+        }
+    }
+
+    /// One cache for the files of one set of paths: a full file begins it anew, its increments go on with it.
+    fn portable_cache(&self, app: &App, source: &FsSource) -> Result<PathBuf> {
+        let folder = app.home.portable_cache(source.paths());
+        if self.file_kind() == PortableKind::Full && !self.dry_run {
+            match std::fs::remove_dir_all(&folder) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Error::File {
+                        path: folder,
+                        action: "cannot be cleared",
+                        source: error,
+                    });
+                }
+                _ => {}
+            }
+        }
+        Ok(folder)
+    }
+
+    fn file_kind(&self) -> PortableKind {
+        match self.kind {
+            Some(Kind::Incremental) => PortableKind::Incremental,
+            Some(Kind::Differential) => PortableKind::Differential,
+            None if self.guides.incremental => PortableKind::Incremental,
+            Some(Kind::Full) | None => PortableKind::Full,
+        }
+    }
+
+    fn portable_file(&self, app: &App, output: &Path) -> Result<PortableFile> {
+        match (self.file_kind(), &self.base) {
+            (PortableKind::Full, None) => {
+                Ok(PortableFile::create(output, portable::readers(app, &self.recipients)?)?)
+            }
+            (PortableKind::Full, Some(_)) => Err(Error::Options(
+                "a full file has no base; --type incremental or differential does",
+            )),
+            (_, None) => {
+                Err(Error::Options("name the file that this one stands on: --base FILE.nkb"))
+            }
+            (_, Some(_)) if !self.recipients.is_empty() => Err(Error::Options(
+                "a file is sealed to whom its base is sealed to; leave out --recipient",
+            )),
+            (kind, Some(base)) => {
+                Ok(PortableFile::create_on(output, kind, &portable::base(app, base)?)?)
+            }
+        }
+    }
+
+    /// The repository in use; without any, the embedded one is made.
+    fn repository(&self, app: &App) -> Result<(Opened, Option<Made>)> {
+        let is_embedded = app.settings.repo.is_none();
+        match app.open(Need::Write) {
+            Err(Error::Engine(Engine::NoRepository { .. }))
+                if is_embedded && app.settings.credential.is_none() => {}
+            // An interrupted first run: the configuration is there and nothing else.
+            Err(_) if is_embedded && app.home.creating(app.store()?.location()).exists() => {}
+            result => return result.map(|opened| (opened, None)),
+        }
+        refuse_second_home(app)?;
+        let (opened, made) = init::create(app, &Wish::default())?;
+        app.output.say(&made.headline)?;
+        app.output.say(format!("{}\n", *made.words_text(&app.output)))?;
+        Ok((opened, Some(made)))
+    }
+
+    fn tell(
+        &self,
+        app: &App,
+        opened: &Opened,
+        made: Option<&Made>,
+        source: &FsSource,
+        report: &BackupReport,
+    ) -> Result<()> {
+        let paths: Vec<String> =
+            source.paths().iter().map(|path| path.display().to_string()).collect();
+        let verb = if self.dry_run { "Would back up" } else { "Backed up" };
+        app.output.say(format!("{verb} {}", render::path(paths.join(" ").as_bytes())))?;
+        app.output.say(summary(opened, report))?;
+        if matches!(self.kind, Some(Kind::Incremental | Kind::Differential))
+            || self.guides.incremental
+        {
+            app.output
+                .say("\nIn a repository every snapshot is complete and costs only what changed.")?;
+        }
+        tell_unread(app, report)?;
+        if self.dry_run {
+            return Ok(());
+        }
+        let missing = still_missing(opened, made);
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            app.output.say(format!("\nStill missing:\n{missing}"))
+        }
+    }
+}
+
+/// A name without a slash would be a node.
+fn refuse_bare_words(paths: &[PathBuf]) -> Result<()> {
+    let bare = |path: &&PathBuf| path.to_str().is_some_and(|text| !refs::is_path(text));
+    match paths.iter().find(bare) {
+        Some(path) => Err(Error::BareWord { word: path.display().to_string() }),
+        None => Ok(()),
+    }
+}
+
+fn missing(error: Engine) -> Error {
+    match error {
+        Engine::File { path, source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            Error::NoSource { path }
+        }
+        other => other.into(),
+    }
+}
+
+/// The repository, its cache and its keys are not backed up into themselves.
+fn own_paths(app: &App, opened: &Opened) -> Vec<Vec<u8>> {
+    let paths =
+        [Path::new(opened.location()), &app.home.cache(&opened.repository.id()), app.home.data()];
+    paths.into_iter().map(refs::resolved).collect()
+}
+
+/// Someone's embedded repository is on this machine already, usually that of the user before `sudo`.
+fn refuse_second_home(app: &App) -> Result<()> {
+    if app.home.is_explicit() {
+        return Ok(());
+    }
+    let accounts = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let homes = accounts.lines().filter_map(|line| line.split(':').nth(5));
+    let mut repositories =
+        homes.map(|home| Path::new(home).join(".local/share/nodekeep/repository"));
+    let own = app.home.repository();
+    match repositories.find(|path| *path != own && path.join("config").exists()) {
+        Some(first) => Err(Error::OtherUsersRepository { first }),
+        None => Ok(()),
+    }
+}
+
+/// Who runs this, by the system's list: the environment may say otherwise, or nothing.
+fn user_name(source: &FsSource) -> String {
+    let uid = rustix::process::getuid().as_raw();
+    source.user_name(uid).unwrap_or_else(|| uid.to_string())
+}
+
+fn word(kind: PortableKind) -> &'static str {
+    match kind {
+        PortableKind::Full => "full",
+        PortableKind::Incremental => "incremental",
+        PortableKind::Differential => "differential",
+    }
+}
+
+fn portable_summary(source: &FsSource, report: &BackupReport, size: u64) -> String {
+    let paths: Vec<String> = source.paths().iter().map(|path| path.display().to_string()).collect();
+    render::fields(&[
+        ("from", render::path(paths.join(" ").as_bytes())),
+        ("files", holds(report)),
+        ("size", if size == 0 { String::new() } else { render::size(size) }),
+        ("time", took(report)),
+    ])
+}
+
+fn holds(report: &BackupReport) -> String {
+    let counts = &report.counts;
+    format!(
+        "{} in {}, {}",
+        render::counted(counts.files, "file"),
+        render::counted(counts.dirs, "directory/directories"),
+        render::size(counts.bytes)
+    )
+}
+
+/// The rate says something only where data was read.
+fn took(report: &BackupReport) -> String {
+    let bytes = if report.counts.bytes_read == 0 { 0 } else { report.counts.bytes };
+    render::took(bytes, report.elapsed)
+}
+
+fn summary(opened: &Opened, report: &BackupReport) -> String {
+    let counts = &report.counts;
+    let is_dry = report.snapshot.is_none();
+    let new = match is_dry {
+        true => format!("up to {} to read", render::size(report.bytes_to_read)),
+        false => format!(
+            "{} read, {} stored",
+            render::size(counts.bytes_read),
+            render::size(counts.bytes_added)
+        ),
+    };
+    render::fields(&[
+        ("snapshot", report.snapshot.map_or(String::new(), |id| id.short())),
+        ("files", holds(report)),
+        ("changes", changes(report)),
+        ("new data", new),
+        ("time", took(report)),
+        ("repository", repository_line(opened)),
+    ])
+}
+
+fn changes(report: &BackupReport) -> String {
+    format!(
+        "{} new, {} changed, {} unchanged",
+        render::count(report.new_files),
+        render::count(report.changed_files),
+        render::count(report.unmodified_files)
+    )
+}
+
+/// Where it lies and whose it is.
+pub fn repository_line(opened: &Opened) -> String {
+    format!(
+        "{} ({}), owner {}",
+        opened.location(),
+        render::short(&opened.repository.id().hex()),
+        render::fingerprint(&opened.repository.config().root.0)
+    )
+}
+
+fn tell_unread(app: &App, report: &BackupReport) -> Result<()> {
+    if !report.notices.is_empty() {
+        app.output.say(format!("\nChanged while it was read:\n{}", unreadable(&report.notices)))?;
+    }
+    if !report.errors.is_empty() {
+        app.output.alert(format!("\nCould not be read:\n{}", unreadable(&report.errors)));
+    }
+    Ok(())
+}
+
+/// What keeps the backup from being safe.
+pub fn still_missing(opened: &Opened, made: Option<&Made>) -> String {
+    let mut lines = Vec::new();
+    if opened.keys.words_pending().is_some() && made.is_none_or(Made::words_are_written) {
+        lines.push(
+            "  The recovery words are not confirmed yet: nodekeep key words --confirm".to_owned(),
+        );
+    }
+    lines.push(format!(
+        "  Not offsite yet: copy {} to another place; any copy tool will do, its files never change.",
+        opened.location()
+    ));
+    lines.join("\n")
+}
+
+fn document(opened: &Opened, report: &BackupReport, made: bool) -> Value {
+    let repository: &Repository = &opened.repository;
+    json!({
+        "snapshot": report.snapshot.map(|id| id.hex()),
+        "parent": report.parent.map(|id| id.hex()),
+        "counts": render::json::counts(&report.counts),
+        "files": { "new": report.new_files, "changed": report.changed_files, "unmodified": report.unmodified_files },
+        "unreadable": render::json::unreadable(&report.errors),
+        "notices": render::json::unreadable(&report.notices),
+        "seconds": report.elapsed.as_secs_f64(),
+        "repository": {
+            "location": opened.location(),
+            "id": repository.id().hex(),
+            "owner": render::fingerprint(&repository.config().root.0),
+            "created": made,
+        },
+        "words_confirmed": opened.keys.words_pending().is_none(),
+        "offsite": false,
+    })
+}

@@ -1,0 +1,37 @@
+//! One file for each command: its arguments, its help, and what it does.
+
+pub mod backup;
+pub mod check;
+pub mod completions;
+pub mod init;
+pub mod key;
+pub mod man;
+pub mod overview;
+pub mod repo;
+pub mod restore;
+pub mod snapshot;
+pub mod status;
+
+use crate::args::Command;
+use crate::error::Result;
+use crate::session::App;
+
+/// Runs a command; none: looks around.
+///
+/// # Errors
+/// Whatever stopped it.
+pub fn run(command: Option<Command>, app: &App) -> Result<()> {
+    match command {
+        None => overview::run(app),
+        Some(Command::Init(args)) => args.run(app),
+        Some(Command::Backup(args)) => args.run(app),
+        Some(Command::Restore(args)) => args.run(app),
+        Some(Command::Check(args)) => args.run(app),
+        Some(Command::Status(args)) => args.run(app),
+        Some(Command::Snapshot(command)) => command.run(app),
+        Some(Command::Key(command)) => command.run(app),
+        Some(Command::Repo(command)) => command.run(app),
+        Some(Command::Completions(args)) => args.run(app),
+        Some(Command::Man(args)) => args.run(app),
+    }
+}

@@ -1,0 +1,355 @@
+//! From an error to what a person and a script need: message, what to do next, code word, exit code (`docs/exit-codes.md`).
+
+use std::io;
+
+use nodekeep_repo::error::Error as Engine;
+use nodekeep_store::{Op, StoreError, StoreErrorKind};
+use serde_json::json;
+
+use crate::error::Error;
+use crate::output::Output;
+use crate::render::shell;
+
+/// The classes of failure; each has one exit code and one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    Failed,
+    Usage,
+    Incomplete,
+    Damaged,
+    WrongKey,
+    NoRepository,
+    NewerFormat,
+    NotAllowed,
+    NotFound,
+    WouldOverwrite,
+    NeedsConfirmation,
+    Store,
+    TryAgain,
+    Interrupted,
+    /// The reader of our output is gone.
+    Pipe,
+}
+
+impl Class {
+    /// The exit code.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Incomplete => 3,
+            Self::Damaged => 4,
+            Self::WrongKey => 5,
+            Self::NoRepository | Self::NewerFormat => 6,
+            Self::NotAllowed => 7,
+            Self::NotFound => 8,
+            Self::WouldOverwrite | Self::NeedsConfirmation => 9,
+            Self::Store => 10,
+            Self::TryAgain => 11,
+            Self::Interrupted => 130,
+            Self::Pipe => 141,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Usage => "usage",
+            Self::Incomplete => "incomplete",
+            Self::Damaged => "damaged",
+            Self::WrongKey => "wrong-key",
+            Self::NoRepository => "no-repository",
+            Self::NewerFormat => "newer-format",
+            Self::NotAllowed => "not-allowed",
+            Self::NotFound => "not-found",
+            Self::WouldOverwrite => "would-overwrite",
+            Self::NeedsConfirmation => "needs-confirmation",
+            Self::Store => "store-unavailable",
+            Self::TryAgain => "try-again",
+            Self::Interrupted => "interrupted",
+            Self::Pipe => "pipe",
+        }
+    }
+
+    fn is_retryable(self) -> bool {
+        matches!(self, Self::TryAgain | Self::Interrupted)
+    }
+}
+
+/// Says what went wrong, and gives the exit code.
+pub fn report(error: &Error, output: &Output) -> u8 {
+    if let Error::Exit(code) = error {
+        return *code;
+    }
+    let class = class(error);
+    if class == Class::Pipe {
+        return class.exit_code();
+    }
+    let (message, hint) = (message(error), hint(error));
+    let told = output.document(&json!({ "error": {
+        "code": class.word(),
+        "message": message,
+        "hint": hint,
+        "retryable": class.is_retryable(),
+    }}));
+    if !output.json || told.is_err() {
+        output.alert(text(&message, hint.as_deref()));
+    }
+    class.exit_code()
+}
+
+fn text(message: &str, hint: Option<&str>) -> String {
+    match hint {
+        Some(hint) => format!("Error: {message}.\n{hint}"),
+        None => format!("Error: {message}."),
+    }
+}
+
+/// The error and its cause, where the cause says more.
+fn message(error: &Error) -> String {
+    let text = match error {
+        Error::Engine(Engine::Store(store)) => match &store.source {
+            Some(source) if store.kind == StoreErrorKind::Io => format!("{store} ({source})"),
+            _ => store.to_string(),
+        },
+        other => other.to_string(),
+    };
+    text.trim_end_matches('.').to_owned()
+}
+
+fn class(error: &Error) -> Class {
+    match error {
+        Error::Engine(engine) => engine_class(engine),
+        Error::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => Class::Pipe,
+        Error::NoKeys { .. }
+        | Error::Locked { .. }
+        | Error::WrongPassphrase { .. }
+        | Error::ForeignKeys { .. }
+        | Error::BadIdentity { .. }
+        | Error::NeedSecret { .. }
+        | Error::PassphrasesDiffer
+        | Error::Words { .. }
+        | Error::OtherWords
+        | Error::WordMismatch { .. }
+        | Error::IdentityFile { .. }
+        | Error::CredentialFile { .. } => Class::WrongKey,
+        Error::NoIdentity => Class::NotAllowed,
+        Error::NoSnapshotOf { .. }
+        | Error::NoSnapshots { .. }
+        | Error::NoSource { .. }
+        | Error::NotAFile { .. } => Class::NotFound,
+        Error::FileExists { .. } => Class::WouldOverwrite,
+        Error::Unconfirmed { .. }
+        | Error::Declined
+        | Error::WordsUnconfirmed
+        | Error::OtherUsersRepository { .. } => Class::NeedsConfirmation,
+        Error::File { .. }
+        | Error::Output(_)
+        | Error::Mount { .. }
+        | Error::NoHome
+        | Error::Exit(_) => Class::Failed,
+        _ => Class::Usage,
+    }
+}
+
+fn engine_class(error: &Engine) -> Class {
+    match error {
+        Engine::Store(store) if is_missing_file(store) => Class::NotFound,
+        Engine::Store(store) => store_class(store.kind),
+        Engine::Damaged { .. } | Engine::ChunkMissing(_) | Engine::RolledBack { .. } => {
+            Class::Damaged
+        }
+        Engine::NoRepository { .. } => Class::NoRepository,
+        Engine::NewerFormat { .. } => Class::NewerFormat,
+        Engine::OtherRepository { .. }
+        | Engine::ForeignWords
+        | Engine::NotAReader
+        | Engine::WrongPassphrase { .. } => Class::WrongKey,
+        Engine::WriterOnly
+        | Engine::CollectorOnly
+        | Engine::OwnerOnly
+        | Engine::NoWriter
+        | Engine::WriterRejected => Class::NotAllowed,
+        Engine::NoSnapshot { .. }
+        | Engine::NoPath { .. }
+        | Engine::NoMember { .. }
+        | Engine::BaseMissing { .. } => Class::NotFound,
+        Engine::RepositoryExists { .. }
+        | Engine::NotEmpty { .. }
+        | Engine::WouldOverwrite { .. } => Class::WouldOverwrite,
+        Engine::Ambiguous { .. } => Class::Usage,
+        Engine::Fenced(_) | Engine::RosterChanged => Class::TryAgain,
+        Engine::Interrupted => Class::Interrupted,
+        _ => Class::Failed,
+    }
+}
+
+/// A portable file, or its folder, that was named and is not there: no damage.
+fn is_missing_file(error: &StoreError) -> bool {
+    error.op == Op::Open && error.kind == StoreErrorKind::NotFound
+}
+
+fn store_class(kind: StoreErrorKind) -> Class {
+    match kind {
+        StoreErrorKind::NotFound | StoreErrorKind::Truncated | StoreErrorKind::Damaged(_) => {
+            Class::Damaged
+        }
+        StoreErrorKind::AlreadyExists => Class::WouldOverwrite,
+        StoreErrorKind::NewerFormat => Class::NewerFormat,
+        StoreErrorKind::NotAStore => Class::NoRepository,
+        _ => Class::Store,
+    }
+}
+
+/// What to do next, as a sentence or a command.
+fn hint(error: &Error) -> Option<String> {
+    let text = match error {
+        Error::Engine(engine) => return engine_hint(engine),
+        Error::BareWord { word } => format!("A path has a slash: ./{word}"),
+        Error::BadWhen { .. } => {
+            "After @ comes latest, latest~2, a date (2026-11-19), a time (2026-11-19T08:00) or an id.".to_owned()
+        }
+        Error::LatestOfMany { groups } => latest_of_many(groups),
+        Error::ShortId { .. } | Error::NoSnapshotOf { .. } => "`nodekeep snapshot list` shows what there is.".to_owned(),
+        Error::NoSnapshots { .. } => "Make the first one: nodekeep backup PATH".to_owned(),
+        Error::UnknownKey { suggestion: Some(known), .. } => format!("Did you mean `{known}`?"),
+        Error::RemoteRepository { .. } => "Use a folder: a disk, or a mounted share.".to_owned(),
+        Error::NoKeys { location, .. } => format!(
+            "Open it here with its recovery words: nodekeep init --from-words --repo {}\nOr give another key: --identity FILE, --credential FILE.",
+            shell(location)
+        ),
+        Error::OtherUsersRepository { first } => format!(
+            "Use that one: --repo {}\nOr make your own on purpose: nodekeep init",
+            shell(&first.to_string_lossy())
+        ),
+        Error::NeedSecret { variable, .. } => format!("Set {variable}_FILE to a file that holds it, or {variable}."),
+        Error::Words { likely: Some((position, word)), .. } => format!("Word {position} is most likely `{word}`."),
+        Error::ForeignCommand { meant, .. } => meant.clone(),
+        Error::FileNotSnapshot { .. } => "Bring it into the repository first: nodekeep snapshot import FILE".to_owned(),
+        other => return fixed_hint(other).map(str::to_owned),
+    };
+    Some(text)
+}
+
+/// Hints that need no detail of the error.
+fn fixed_hint(error: &Error) -> Option<&'static str> {
+    Some(match error {
+        Error::NoHome => "Set NODEKEEP_HOME to a folder that only you can read.",
+        Error::WrongPassphrase { .. } => {
+            "If it is forgotten, the recovery words still open the repository: nodekeep key restore --force"
+        }
+        Error::Locked { .. } => "Set NODEKEEP_PASSPHRASE_FILE or NODEKEEP_PASSPHRASE.",
+        Error::NoIdentity => "Bring it back with the recovery words: nodekeep key restore",
+        Error::WordsNeedTerminal => {
+            "Write them to a file that only you can read: nodekeep key words --words-out FILE"
+        }
+        Error::Unconfirmed { .. } => "Give --yes to confirm without a terminal.",
+        Error::WordsUnconfirmed => "Confirm them first: nodekeep key words --confirm",
+        Error::PlainOutput { .. } => {
+            "A sealed portable file:  nodekeep backup PATH --output FILE.nkb\n\
+             An ordinary archive:     nodekeep snapshot export latest --format tar.gz --output FILE.tar.gz"
+        }
+        Error::OutputName { .. } => "For example: --output backup.nkb",
+        Error::NoPolicy => {
+            "For example: --keep-last 7 --keep-weekly 4. Add --dry-run to see what would go."
+        }
+        Error::Recipient(_) => {
+            "Give the key as `age1…`, \"ssh-ed25519 …\", or @FILE with one key on each line."
+        }
+        Error::Mount { .. } => {
+            "Mounting needs /dev/fuse, the program fusermount3 (package fuse3), and an empty folder."
+        }
+        _ => return None,
+    })
+}
+
+fn latest_of_many(groups: &[String]) -> String {
+    let spelled = groups.iter().map(|path| format!("  {}", shell(&format!("{path}@latest"))));
+    let lines: Vec<String> = spelled.collect();
+    format!("Say whose latest:\n{}", lines.join("\n"))
+}
+
+fn engine_hint(error: &Engine) -> Option<String> {
+    let text = match error {
+        Engine::Store(store) if is_missing_file(store) => {
+            "Check the path: the file, or the folder it is to lie in.".to_owned()
+        }
+        Engine::Store(store) => return store_hint(store.kind).map(str::to_owned),
+        Engine::NoRepository { location } => {
+            format!("Make one there: nodekeep init --repo {}", shell(location))
+        }
+        Engine::RepositoryExists { location } => {
+            format!(
+                "Open it on this machine: nodekeep init --from-words --repo {}",
+                shell(location)
+            )
+        }
+        Engine::BaseMissing { .. } => {
+            "Put the base beside the file, or name it: --base FILE".to_owned()
+        }
+        other => return fixed_engine_hint(other).map(str::to_owned),
+    };
+    Some(text)
+}
+
+fn fixed_engine_hint(error: &Engine) -> Option<&'static str> {
+    Some(match error {
+        Engine::WrongPassphrase { .. } => "Try again, or give a recipient's key: --identity FILE",
+        Engine::NotEmpty { .. } => "Choose an empty folder, or one that does not exist yet.",
+        Engine::NewerFormat { .. } => "Install a newer Nodekeep to use it.",
+        Engine::Damaged { .. } | Engine::ChunkMissing(_) => {
+            "See what is hit: nodekeep check --data\nRebuild what can be rebuilt: nodekeep repo repair"
+        }
+        Engine::WriterOnly => {
+            "A writer only adds. Reading needs the owner's identity (nodekeep init --from-words) or a reader's key (--identity FILE)."
+        }
+        Engine::CollectorOnly => "A collector sees names only. Use a reader's key: --identity FILE",
+        Engine::OwnerOnly => {
+            "Bring the owner's identity here with the recovery words: nodekeep init --from-words"
+        }
+        Engine::NoWriter => {
+            "The owner makes one: nodekeep key add --writer NAME --out FILE. Then give --credential FILE."
+        }
+        Engine::WriterRejected => {
+            "Ask the owner for a new credential: nodekeep key add --writer NAME --out FILE"
+        }
+        Engine::NotAReader => {
+            "Give a key that is in the roster: --identity FILE, or the recovery words: nodekeep init --from-words"
+        }
+        Engine::ForeignWords => "Check --repo, or the sheet that the words are on.",
+        Engine::RolledBack { .. } => {
+            "If someone restored the store from an old copy, everything after that copy is missing there. Find the newer one first."
+        }
+        Engine::NoSnapshot { .. } => "`nodekeep snapshot list` shows what there is.",
+        Engine::Ambiguous { .. } => "Give more digits of the id.",
+        Engine::NoPath { .. } => {
+            "`nodekeep snapshot ls ID` shows what is in it; `nodekeep snapshot find PATTERN` searches all."
+        }
+        Engine::NoMember { .. } => "`nodekeep key list` shows the members.",
+        Engine::WouldOverwrite { .. } => {
+            "See the plan with --dry-run, then give --force, or another --target."
+        }
+        Engine::Fenced(_) | Engine::RosterChanged => "Nothing is lost. Run it again.",
+        Engine::Interrupted => "Nothing is half done. Run it again to continue.",
+        _ => return None,
+    })
+}
+
+fn store_hint(kind: StoreErrorKind) -> Option<&'static str> {
+    Some(match kind {
+        StoreErrorKind::PermissionDenied => "Run it as the user who owns the repository.",
+        StoreErrorKind::NoSpace => {
+            "Free some space, or delete old snapshots: nodekeep snapshot prune --keep-last N"
+        }
+        StoreErrorKind::ReadOnly => {
+            "Mount the file system writable, or use another repository: --repo PATH"
+        }
+        StoreErrorKind::NotFound | StoreErrorKind::Truncated | StoreErrorKind::Damaged(_) => {
+            "See what is hit: nodekeep check --data"
+        }
+        StoreErrorKind::NewerFormat => "Install a newer Nodekeep to use it.",
+        StoreErrorKind::NotAStore => "Give the folder that holds the file `config`.",
+        StoreErrorKind::AlreadyExists => "Choose another name.",
+        _ => return None,
+    })
+}

@@ -1,0 +1,327 @@
+//! From settings and files of this machine to an open repository, asking for secrets only where they are needed.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use nodekeep_repo::config::Config;
+use nodekeep_repo::error::Error as Engine;
+use nodekeep_repo::id::{RepoId, from_hex, to_hex};
+use nodekeep_repo::keys::{Credential, Entropy, Identities, PhraseError, unlock_text};
+use nodekeep_repo::repository::{Access, Pins, Repository};
+use nodekeep_store::Store;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result};
+use crate::home::{self, Home, Keys};
+use crate::output::Output;
+use crate::secrets::{SecretText, Secrets, can_ask};
+use crate::settings::Settings;
+
+const IDENTITY_LINE: &str = "NODEKEEP-IDENTITY-1";
+
+/// What every command works with.
+#[derive(Debug)]
+pub struct App {
+    pub output: Output,
+    pub settings: Settings,
+    pub home: Home,
+    pub secrets: Secrets,
+}
+
+/// What a command will do with the repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Whatever the keys allow; asks for nothing.
+    Look,
+    /// New snapshots.
+    Write,
+    /// Names and content.
+    Read,
+    /// Members, deletions, collections.
+    Own,
+}
+
+/// An open repository, and its files on this machine.
+#[derive(Debug)]
+pub struct Opened {
+    pub repository: Repository,
+    pub keys: Keys,
+}
+
+impl Opened {
+    /// Remembers the newest state seen, so that older state is refused.
+    ///
+    /// # Errors
+    /// If it cannot be read or written down.
+    pub fn pin(&self) -> Result<()> {
+        let text = self.repository.pins()?.to_text();
+        if fs::read_to_string(self.keys.pins()).is_ok_and(|known| known == text) {
+            return Ok(());
+        }
+        home::replace(&self.keys.pins(), &text)
+    }
+
+    /// Where the repository lies.
+    pub fn location(&self) -> &str {
+        self.repository.store().location()
+    }
+}
+
+impl App {
+    /// Where the repository is, or would be made.
+    ///
+    /// # Errors
+    /// For a place that no store of this version reaches.
+    pub fn location(&self) -> Result<PathBuf> {
+        let Some(text) = &self.settings.repo else {
+            return Ok(self.home.repository());
+        };
+        let path = text.strip_prefix("file://").unwrap_or(text);
+        if path.contains("://") {
+            return Err(Error::RemoteRepository { location: text.clone() });
+        }
+        std::path::absolute(path).map_err(Error::file(Path::new(path), "find"))
+    }
+
+    /// The store at that place.
+    ///
+    /// # Errors
+    /// As [`App::location`].
+    pub fn store(&self) -> Result<Store> {
+        Ok(Store::local(self.location()?))
+    }
+
+    /// Opens the repository with what the need asks for.
+    ///
+    /// # Errors
+    /// If there is none, no key fits, or the keys at hand may not do what is needed.
+    pub fn open(&self, need: Need) -> Result<Opened> {
+        let store = self.store()?;
+        let config = Repository::config_of(&store)?;
+        let keys = self.home.keys(&config.id);
+        let access = self.access(need, &config, &keys, store.location())?;
+        let opened = self.open_with(store, keys, &access)?;
+        check(need, &opened.repository)?;
+        Ok(opened)
+    }
+
+    /// Opens the repository with the owner's entropy and whatever credential is here.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn open_as_owner(&self, owner: &Entropy) -> Result<Opened> {
+        let store = self.store()?;
+        let config = Repository::config_of(&store)?;
+        let keys = self.home.keys(&config.id);
+        let access = Access {
+            owner: Some(owner.clone()),
+            credential: self.credential(&keys)?,
+            ..Access::default()
+        };
+        self.open_with(store, keys, &access)
+    }
+
+    fn open_with(&self, store: Store, keys: Keys, access: &Access) -> Result<Opened> {
+        let pins = fs::read_to_string(keys.pins()).ok().map(|text| Pins::from_text(&text));
+        let repository = Repository::open(store, access, pins.as_ref())?;
+        let opened = Opened { repository, keys };
+        opened.pin()?;
+        Ok(opened)
+    }
+
+    fn access(&self, need: Need, config: &Config, keys: &Keys, location: &str) -> Result<Access> {
+        let mut access = Access { credential: self.credential(keys)?, ..Access::default() };
+        if let Some(path) = &self.settings.identity {
+            self.add_identity(path, config, &mut access)?;
+        }
+        let has_reader = access.owner.is_some() || !access.identities.is_empty();
+        if access.owner.is_none() && !(has_reader && need != Need::Own) {
+            access.owner =
+                self.owner(need, config, keys, access.credential.is_some() || has_reader)?;
+        }
+        let nothing =
+            access.owner.is_none() && access.identities.is_empty() && access.credential.is_none();
+        if nothing { Err(no_keys(location, &self.home)) } else { Ok(access) }
+    }
+
+    /// The owner's entropy: from the identity file, or from words where no other key is at hand.
+    fn owner(
+        &self,
+        need: Need,
+        config: &Config,
+        keys: &Keys,
+        has_other: bool,
+    ) -> Result<Option<Entropy>> {
+        match read_identity(&keys.identity())? {
+            Some(Identity::Open(entropy, id)) if id == config.id => return Ok(Some(entropy)),
+            Some(Identity::Open(_, id)) => {
+                return Err(Error::ForeignKeys { path: keys.identity(), found: id.hex() });
+            }
+            Some(Identity::Locked(text))
+                if matches!(need, Need::Read | Need::Own) || !has_other =>
+            {
+                return self.unlock(&keys.identity(), &text).map(|(entropy, _)| Some(entropy));
+            }
+            Some(Identity::Locked(_)) => return Ok(None),
+            None => {}
+        }
+        let asks = matches!(need, Need::Read | Need::Own) && !has_other && can_ask();
+        match self.secrets.given_words()? {
+            Some(words) => self.entropy(&words, config).map(Some),
+            None if asks => self.entropy(&self.secrets.words()?, config).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The entropy of words, checked against the repository; on a checksum failure the likely word is searched.
+    ///
+    /// # Errors
+    /// [`Error::Words`], or [`Error::OtherWords`] for those of another repository.
+    pub fn entropy(&self, words: &str, config: &Config) -> Result<Entropy> {
+        let entropy = Entropy::from_words(words).map_err(|error| {
+            let likely = match error {
+                PhraseError::Checksum => Entropy::repair(words, config.root),
+                _ => None,
+            };
+            Error::Words { error, likely }
+        })?;
+        if entropy.owner().root.public() == config.root {
+            Ok(entropy)
+        } else {
+            Err(Error::OtherWords)
+        }
+    }
+
+    /// Opens a locked identity; asks for the passphrase.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] if nobody can be asked, [`Error::WrongPassphrase`].
+    pub fn unlock(&self, path: &Path, locked: &str) -> Result<(Entropy, RepoId)> {
+        let passphrase = match self.secrets.passphrase("the identity") {
+            Err(Error::NeedSecret { .. }) => {
+                return Err(Error::Locked { path: path.to_owned() });
+            }
+            result => result?,
+        };
+        let wrong = || Error::WrongPassphrase { path: path.to_owned() };
+        let text = unlock_text(locked, &passphrase).ok_or_else(wrong)?;
+        parse_identity(&text).ok_or_else(|| Error::BadIdentity { path: path.to_owned() })
+    }
+
+    /// The writer credential: the one named, or the one kept for this repository.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn credential(&self, keys: &Keys) -> Result<Option<Credential>> {
+        let path = match &self.settings.credential {
+            Some(path) => path.clone(),
+            None if keys.writer().exists() => keys.writer(),
+            None => return Ok(None),
+        };
+        let text = read_private(&path)?;
+        let bad = |error| Error::CredentialFile { path: path.clone(), error };
+        Credential::from_text(&text).map(Some).map_err(bad)
+    }
+
+    fn add_identity(&self, path: &Path, config: &Config, access: &mut Access) -> Result<()> {
+        match read_identity(path)? {
+            Some(Identity::Open(entropy, _)) => access.owner = Some(entropy),
+            Some(Identity::Locked(text)) => {
+                let (entropy, id) = self.unlock(path, &text)?;
+                if id != config.id {
+                    return Err(Error::ForeignKeys { path: path.to_owned(), found: id.hex() });
+                }
+                access.owner = Some(entropy);
+            }
+            None => self.add_foreign_identity(path, &mut access.identities)?,
+        }
+        Ok(())
+    }
+
+    /// An age or SSH identity; an encrypted SSH key needs a passphrase.
+    ///
+    /// # Errors
+    /// If the file holds neither.
+    pub fn add_foreign_identity(&self, path: &Path, identities: &mut Identities) -> Result<()> {
+        let text = read_private(path)?;
+        let passphrase = match is_encrypted_ssh(&text) {
+            true => Some(self.secrets.passphrase(&path.display().to_string())?),
+            false => None,
+        };
+        let added = identities.add_text(&text, passphrase.as_ref().map(|phrase| phrase.as_str()));
+        added.map_err(|error| Error::IdentityFile { path: path.to_owned(), error })
+    }
+}
+
+fn no_keys(location: &str, home: &Home) -> Error {
+    Error::NoKeys { location: location.to_owned(), home: home.data().to_owned() }
+}
+
+fn check(need: Need, repository: &Repository) -> Result<()> {
+    match need {
+        Need::Look => {}
+        Need::Write => _ = repository.writer_id()?,
+        Need::Read => repository.needs_trees()?,
+        Need::Own if !repository.capability().owns => return Err(Engine::OwnerOnly.into()),
+        Need::Own => {}
+    }
+    Ok(())
+}
+
+/// An identity file of ours.
+pub enum Identity {
+    /// Not locked.
+    Open(Entropy, RepoId),
+    /// Locked with a passphrase: its text.
+    Locked(String),
+}
+
+/// Reads an identity file; `None` if it is not there, or not one of ours.
+///
+/// # Errors
+/// If it cannot be read, or is ours and damaged.
+pub fn read_identity(path: &Path) -> Result<Option<Identity>> {
+    let text = match fs::read_to_string(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        result => Zeroizing::new(result.map_err(Error::file(path, "read"))?),
+    };
+    if text.starts_with("-----BEGIN AGE ENCRYPTED FILE-----") {
+        return Ok(Some(Identity::Locked(text.to_string())));
+    }
+    if !text.starts_with(IDENTITY_LINE) {
+        return Ok(None);
+    }
+    match parse_identity(&text) {
+        Some((entropy, id)) => Ok(Some(Identity::Open(entropy, id))),
+        None => Err(Error::BadIdentity { path: path.to_owned() }),
+    }
+}
+
+fn parse_identity(text: &str) -> Option<(Entropy, RepoId)> {
+    let mut lines = text.lines();
+    if lines.next()? != IDENTITY_LINE {
+        return None;
+    }
+    let id = RepoId::parse(lines.next()?.trim())?;
+    Some((Entropy::from_bytes(from_hex(lines.next()?.trim())?), id))
+}
+
+/// The text of an identity file.
+pub fn identity_text(entropy: &Entropy, id: &RepoId) -> SecretText {
+    let hex = Zeroizing::new(to_hex(entropy.bytes()));
+    Zeroizing::new(format!("{IDENTITY_LINE}\n{id}\n{}\n", *hex))
+}
+
+fn read_private(path: &Path) -> Result<SecretText> {
+    fs::read_to_string(path).map(Zeroizing::new).map_err(Error::file(path, "read"))
+}
+
+/// OpenSSH says in the key's head which cipher protects it; the older PEM form says `ENCRYPTED`.
+fn is_encrypted_ssh(text: &str) -> bool {
+    if text.contains("ENCRYPTED") {
+        return true;
+    }
+    let mut key = Identities::new();
+    text.contains("OPENSSH PRIVATE KEY") && key.add_text(text, None).is_err()
+}

@@ -1,0 +1,274 @@
+//! Settings: an option beats the environment, the environment beats the configuration file, the file beats the default.
+
+use std::env;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use toml::{Table, Value};
+
+use crate::args::Globals;
+use crate::error::{Error, Result};
+use crate::home::Home;
+
+/// Every key of the configuration file.
+const KEYS: [&str; 10] = [
+    "repo",
+    "identity",
+    "credential",
+    "compress",
+    "exclude",
+    "exclude-if-present",
+    "one-file-system",
+    "host",
+    "threads",
+    "color",
+];
+
+/// What is in force for this run.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    /// The repository; `None`: the embedded one.
+    pub repo: Option<String>,
+    /// An age or SSH identity to read with.
+    pub identity: Option<PathBuf>,
+    /// A writer credential.
+    pub credential: Option<PathBuf>,
+    /// How to compress, as it was written.
+    pub compress: Option<String>,
+    /// Globs to leave out.
+    pub exclude: Vec<String>,
+    /// Folders with such a file are left out.
+    pub exclude_if_present: Vec<String>,
+    /// Whether to stay on one file system.
+    pub one_file_system: bool,
+    /// Host name for snapshots.
+    pub host: Option<String>,
+    /// Threads for heavy work.
+    pub threads: Option<usize>,
+    /// Whether colours are wanted at all.
+    pub color: bool,
+}
+
+impl Settings {
+    /// Reads the file and the environment under the options.
+    ///
+    /// # Errors
+    /// Names the key, variable or file that cannot be used.
+    pub fn load(globals: &Globals, home: &Home) -> Result<Self> {
+        let mut settings = Self { color: true, ..Self::default() };
+        let path =
+            globals.config.clone().or_else(|| variable("NODEKEEP_CONFIG").map(PathBuf::from));
+        if let Some(file) =
+            ConfigFile::read(path.as_deref().unwrap_or(home.config()), path.is_some())?
+        {
+            settings.apply_file(&file)?;
+        }
+        settings.apply_environment()?;
+        settings.apply_options(globals);
+        Ok(settings)
+    }
+
+    fn apply_file(&mut self, file: &ConfigFile) -> Result<()> {
+        self.repo = file.text("repo")?.map(|text| expand(&text));
+        self.identity = file.text("identity")?.map(|text| expand(&text).into());
+        self.credential = file.text("credential")?.map(|text| expand(&text).into());
+        self.compress = file.text("compress")?;
+        self.exclude = file.texts("exclude")?;
+        self.exclude_if_present = file.texts("exclude-if-present")?;
+        self.one_file_system = file.flag("one-file-system")?.unwrap_or(false);
+        self.host = file.text("host")?;
+        self.threads = file.number("threads")?;
+        self.color = file.flag("color")?.unwrap_or(true);
+        Ok(())
+    }
+
+    fn apply_environment(&mut self) -> Result<()> {
+        replace(&mut self.repo, variable("NODEKEEP_REPO"));
+        replace(&mut self.identity, variable("NODEKEEP_IDENTITY_FILE").map(PathBuf::from));
+        replace(&mut self.credential, variable("NODEKEEP_CREDENTIAL_FILE").map(PathBuf::from));
+        replace(&mut self.compress, variable("NODEKEEP_COMPRESS"));
+        replace(&mut self.host, variable("NODEKEEP_HOST"));
+        if let Some(text) = variable("NODEKEEP_THREADS") {
+            self.threads = Some(
+                parse_threads(&text)
+                    .ok_or_else(|| bad_threads("environment", "NODEKEEP_THREADS"))?,
+            );
+        }
+        self.color &= env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        Ok(())
+    }
+
+    fn apply_options(&mut self, globals: &Globals) {
+        replace(&mut self.repo, globals.repo.clone());
+        replace(&mut self.identity, globals.identity.clone());
+        replace(&mut self.credential, globals.credential.clone());
+        self.color &= !globals.no_color;
+    }
+}
+
+fn replace<T>(slot: &mut Option<T>, value: Option<T>) {
+    if value.is_some() {
+        *slot = value;
+    }
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// `~/` at the start of a path in the configuration file is the user's home.
+fn expand(text: &str) -> String {
+    match (text.strip_prefix("~/"), variable("HOME")) {
+        (Some(rest), Some(home)) => format!("{home}/{rest}"),
+        _ => text.to_owned(),
+    }
+}
+
+fn parse_threads(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|threads| (1..=256).contains(threads))
+}
+
+fn bad_threads(origin: &str, key: &str) -> Error {
+    Error::BadSetting {
+        origin: origin.to_owned(),
+        key: key.to_owned(),
+        expected: "a number from 1 to 256",
+    }
+}
+
+struct ConfigFile {
+    path: PathBuf,
+    table: Table,
+}
+
+impl ConfigFile {
+    fn read(path: &Path, required: bool) -> Result<Option<Self>> {
+        let text = match fs::read_to_string(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !required => return Ok(None),
+            result => result.map_err(Error::file(path, "read"))?,
+        };
+        Self::parse(path, &text).map(Some)
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self> {
+        let table: Table = text.parse().map_err(|error: toml::de::Error| Error::BadConfig {
+            path: path.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        match table.keys().find(|key| !KEYS.contains(&key.as_str())) {
+            Some(key) => Err(Error::UnknownKey {
+                path: path.to_owned(),
+                key: key.clone(),
+                suggestion: nearest(key, &KEYS),
+            }),
+            None => Ok(Self { path: path.to_owned(), table }),
+        }
+    }
+
+    fn get<T>(
+        &self,
+        key: &str,
+        expected: &'static str,
+        read: impl Fn(&Value) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let Some(value) = self.table.get(key) else {
+            return Ok(None);
+        };
+        let bad = || Error::BadSetting {
+            origin: self.path.display().to_string(),
+            key: key.to_owned(),
+            expected,
+        };
+        read(value).map(Some).ok_or_else(bad)
+    }
+
+    fn text(&self, key: &str) -> Result<Option<String>> {
+        self.get(key, "a text in quotes", |value| value.as_str().map(str::to_owned))
+    }
+
+    fn texts(&self, key: &str) -> Result<Vec<String>> {
+        let read = |value: &Value| {
+            let texts = value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned));
+            texts.collect::<Option<Vec<_>>>()
+        };
+        Ok(self.get(key, "a list of texts: [\"…\", \"…\"]", read)?.unwrap_or_default())
+    }
+
+    fn flag(&self, key: &str) -> Result<Option<bool>> {
+        self.get(key, "true or false", Value::as_bool)
+    }
+
+    fn number(&self, key: &str) -> Result<Option<usize>> {
+        self.get(key, "a number from 1 to 256", |value| {
+            parse_threads(&value.as_integer()?.to_string())
+        })
+    }
+}
+
+/// The known word that is spelled most like `word`, if any is near.
+pub fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
+    let word = word.replace('_', "-").to_lowercase();
+    let best = known.iter().map(|known| (distance(&word, known), *known)).min()?;
+    (best.0 <= 2).then_some(best.1)
+}
+
+/// How many letters must be added, removed or changed.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let change = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Settings> {
+        let file = ConfigFile::parse(Path::new("config.toml"), text)?;
+        let mut settings = Settings::default();
+        settings.apply_file(&file).map(|()| settings)
+    }
+
+    #[test]
+    fn a_file_sets_what_it_names() {
+        let settings =
+            parse("repo = '/srv/b'\nexclude = ['*.tmp']\nthreads = 3\none-file-system = true")
+                .unwrap();
+        assert_eq!(settings.repo.as_deref(), Some("/srv/b"));
+        assert_eq!(settings.exclude, ["*.tmp"]);
+        assert_eq!((settings.threads, settings.one_file_system), (Some(3), true));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let cases = [
+            ("repos = 'x'", "unknown key `repos`"),
+            ("threads = 0", "`threads` must be a number from 1 to 256"),
+            ("exclude = '*.tmp'", "`exclude` must be a list"),
+            ("repo = ", "config.toml: TOML parse error"),
+        ];
+        for (text, expected) in cases {
+            let message = parse(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn suggestions_are_near() {
+        for (word, expected) in
+            [("repos", Some("repo")), ("one_file_system", Some("one-file-system")), ("zzz", None)]
+        {
+            assert_eq!(nearest(word, &KEYS), expected);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! A named snapshot with the repository that holds it: the one in use, or a portable file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use nodekeep_repo::reader::ChunkReader;
+use nodekeep_repo::repository::{Repository, SnapshotRecord};
+
+use crate::error::Result;
+use crate::portable;
+use crate::refs::{self, Reference};
+use crate::session::{App, Need};
+
+/// A snapshot and where it lies.
+#[derive(Debug)]
+pub struct Target {
+    pub repository: Repository,
+    pub record: SnapshotRecord,
+    /// The part that was named, if a path below a root was.
+    pub inside: Option<Vec<u8>>,
+}
+
+impl Target {
+    /// Reads chunks and trees of the repository.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn reader(&self) -> Result<ChunkReader> {
+        reader(&self.repository)
+    }
+}
+
+/// Reads chunks and trees of a repository.
+///
+/// # Errors
+/// If the index cannot be read.
+pub fn reader(repository: &Repository) -> Result<ChunkReader> {
+    let index = repository.index(&repository.view()?)?;
+    Ok(repository.reader(Arc::new(index)))
+}
+
+/// Finds the snapshot that `text` names.
+///
+/// # Errors
+/// If nothing or several match, or no key at hand reads it.
+pub fn open(app: &App, text: &str, bases: &[PathBuf]) -> Result<Target> {
+    let reference = refs::parse(text)?;
+    let Reference::File(path) = &reference else {
+        return find(app.open(Need::Read)?.repository, &reference);
+    };
+    let repository = portable::open(app, path, bases)?;
+    let record = nodekeep_repo::portable::newest(&repository)?;
+    Ok(Target { repository, record, inside: None })
+}
+
+/// Finds a snapshot in an open repository.
+///
+/// # Errors
+/// If nothing or several match.
+pub fn find(repository: Repository, reference: &Reference) -> Result<Target> {
+    let (records, mut problems) = repository.snapshots_in(&repository.view()?)?;
+    match refs::find(reference, &records, repository.store().location()) {
+        Ok(found) => Ok(Target { repository, record: found.record, inside: found.inside }),
+        // What was meant may be among those that are damaged.
+        Err(error) => Err(problems.pop().map_or(error, |(_, damage)| damage.into())),
+    }
+}

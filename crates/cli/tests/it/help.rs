@@ -1,0 +1,64 @@
+//! The whole help text is a golden file: a change of it is seen in review.
+
+use crate::support::Bed;
+
+const COMMANDS: &[&str] = &[
+    "",
+    "init",
+    "backup",
+    "restore",
+    "check",
+    "status",
+    "snapshot",
+    "snapshot list",
+    "snapshot show",
+    "snapshot ls",
+    "snapshot find",
+    "snapshot cat",
+    "snapshot diff",
+    "snapshot delete",
+    "snapshot prune",
+    "snapshot export",
+    "snapshot import",
+    "snapshot decrypt",
+    "snapshot mount",
+    "key",
+    "key words",
+    "key lock",
+    "key unlock",
+    "key wipe",
+    "key restore",
+    "key list",
+    "key add",
+    "key remove",
+    "key rotate",
+    "repo",
+    "repo info",
+    "repo repair",
+    "completions",
+    "man",
+];
+
+#[test]
+fn help_reads_as_it_should() {
+    let bed = Bed::new();
+    let mut whole = String::new();
+    for command in COMMANDS {
+        let mut args: Vec<&str> = command.split(' ').filter(|word| !word.is_empty()).collect();
+        args.push("--help");
+        whole.push_str(&format!("$ nodekeep {}\n{}\n\n", args.join(" "), bed.ok(&args).trim_end()));
+    }
+    insta::assert_snapshot!(whole);
+}
+
+#[test]
+fn every_command_says_its_role_and_shows_an_example() {
+    let bed = Bed::new();
+    let groups = ["", "snapshot", "key", "repo", "completions", "man"];
+    for command in COMMANDS.iter().filter(|command| !groups.contains(command)) {
+        let mut args: Vec<&str> = command.split(' ').collect();
+        args.push("--help");
+        let help = bed.ok(&args);
+        assert!(help.contains("Role:") && help.contains("Example"), "{command}");
+    }
+}

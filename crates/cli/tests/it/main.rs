@@ -1,0 +1,10 @@
+//! The real binary, typed as a user would type it, in a home of its own.
+
+mod documents;
+mod errors;
+mod help;
+mod keys;
+mod kill;
+mod portable;
+mod sessions;
+mod support;
