@@ -1,0 +1,64 @@
+//! `cargo xtask`: the project's own checks, benchmark and release build.
+//!
+//! Everything here is development only. It prints and exits freely, and it uses the system's `tar`, `sync`
+//! and friends where a product could not.
+
+mod args;
+mod bench;
+mod dist;
+mod elf;
+mod error;
+mod fuzz;
+mod place;
+mod tidy;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use error::Error;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  tidy                 layers, forbidden words, long functions, links and whitespace
+  bench [OPTIONS]      nodekeep beside restic, borg, rustic, bupstash and tar | zstd
+      --size-gb F      size of the corpus (default 2)
+      --runs N         runs of each tool, medians are reported (default 3)
+      --quick          0.2 GB and one run
+      --peers a,b      only these peers (default: every one found; `none` for none)
+      --only a,b       only these steps: backup (= first,unchanged,change), restore, check, data, prune
+      --dir DIR        where corpus and repositories lie (default target/bench)
+      --out FILE       write the tables there too (between its bench markers, where it has them)
+      --bin FILE       measure this nodekeep instead of building one
+  dist                 a static release archive in target/dist
+  fuzz [SECONDS]       every fuzz target for this long (default 60)
+";
+
+fn main() -> ExitCode {
+    match run(std::env::args_os().skip(1).collect()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(mut words: Vec<OsString>) -> Result<(), Error> {
+    if words.is_empty() {
+        return Err(Error::Usage(USAGE.to_owned()));
+    }
+    let command = words.remove(0);
+    match command.to_str().unwrap_or_default() {
+        "tidy" => tidy::run(),
+        "bench" => bench::run(words),
+        "dist" => dist::run(),
+        "fuzz" => fuzz::run(words),
+        bench::measure::COMMAND => bench::measure::run_inner(&words),
+        "help" | "-h" | "--help" => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => Err(Error::Usage(USAGE.to_owned())),
+    }
+}
