@@ -1,10 +1,12 @@
 //! Tools of Nodekeep's own tests: random directory trees that can be put on disk, changed, read back and compared exactly,
-//! and damage to the objects of a store. Everything follows from a seed, so that a failure can be repeated.
+//! damage to the objects of a store, and a bad network. Everything follows from a seed, so that a failure can be repeated.
 
 pub mod damage;
 mod disk;
 mod edit;
 mod grow;
+pub mod http;
+pub mod proxy;
 mod rng;
 mod tree;
 

@@ -1,5 +1,7 @@
 //! The test tools against themselves: what they put on disk is what they describe, and what they see is what is there.
 
+mod proxy;
+
 use nodekeep_testkit::{Abilities, Kind, Rng, Size, Tree, edit, random};
 
 #[test]
