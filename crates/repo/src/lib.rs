@@ -1,7 +1,23 @@
 //! The repository engine of Nodekeep: encrypted, deduplicated snapshots in an object store, and their exact restore.
+
+/// Whether a fault is planted here, to prove that the simulator would find it; a constant `false` in what is shipped.
+#[cfg(feature = "simulate")]
+macro_rules! planted {
+    ($bug:ident) => {
+        crate::simulate::has(crate::simulate::Bug::$bug)
+    };
+}
+#[cfg(not(feature = "simulate"))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
 pub mod backup;
 pub mod check;
 pub mod chunker;
+mod clock;
 pub mod codec;
 pub mod collect;
 pub mod config;
@@ -26,6 +42,8 @@ pub mod repository;
 pub mod restore;
 pub mod retention;
 pub mod roster;
+#[cfg(feature = "simulate")]
+pub mod simulate;
 pub mod snapshot;
 pub mod source;
 pub mod tree;

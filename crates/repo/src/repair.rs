@@ -211,7 +211,7 @@ impl<'a> Rebuild<'a> {
             self.view.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.collections);
         let finish = Finish {
             repo: self.repo,
-            condemned: HashSet::new(),
+            condemned: std::collections::BTreeSet::new(),
             collections,
             fresh: Vec::new(),
             stale: Vec::new(),

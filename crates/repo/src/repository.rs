@@ -469,7 +469,7 @@ impl Repository {
 }
 
 fn now_secs() -> i64 {
-    jiff::Timestamp::now().as_second()
+    crate::clock::now().as_second()
 }
 
 fn create_config(store: &Store, owner: &Entropy, options: &CreateOptions) -> Result<Config> {

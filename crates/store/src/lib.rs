@@ -13,6 +13,7 @@ mod name;
 mod overlay;
 mod portable;
 mod recording;
+pub mod scripted;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -98,6 +99,11 @@ impl Store {
         let recording = Recording::default();
         let recorder = recording::Recorder::new(self.backend, recording.clone());
         (Self::of(recorder), recording)
+    }
+
+    /// A store of which every operation is answered by `oracle`, for simulators.
+    pub fn scripted(oracle: Arc<dyn scripted::Oracle>) -> Self {
+        Self::of(scripted::Scripted(oracle))
     }
 
     fn of(backend: impl Backend + 'static) -> Self {

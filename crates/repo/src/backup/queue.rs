@@ -34,6 +34,11 @@ impl<J, C> Queue<J, C> {
         Self { state: Mutex::new(state), changed: Condvar::new(), most_jobs, most_chunks }
     }
 
+    /// For a single thread, that takes only after all was given.
+    pub(super) fn unbounded() -> Self {
+        Self::new(usize::MAX, 0)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State<J, C>> {
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }

@@ -65,7 +65,7 @@ impl<'a> Running<'a> {
         let session = Session {
             stamp,
             roster: repo.roster().number,
-            started_ms: jiff::Timestamp::now().as_millisecond(),
+            started_ms: crate::clock::now().as_millisecond(),
             process: crate::process::this(repo.domain()),
             tree: tree.1.clone(),
             data: data.1.clone(),
@@ -73,8 +73,8 @@ impl<'a> Running<'a> {
         let object = session.seal(&repo.id(), &signing);
         repo.store().create(&stamp.session_name(), &object, Durability::Visible)?;
         // Only what is listed after the session exists can be relied on.
-        let view = repo.view()?;
-        let avoided = view.avoided();
+        let view = if planted!(ListFirst) { before.clone() } else { repo.view()? };
+        let avoided = if planted!(ReuseDoomed) { HashSet::new() } else { view.avoided() };
         Ok(Self {
             repo,
             stamp,
@@ -126,7 +126,9 @@ impl<'a> Running<'a> {
             commit: Some(self.seal_snapshot(snapshot, segments)),
         };
         let store = self.repo.store();
-        store.barrier()?;
+        if !planted!(NoBarrier) {
+            store.barrier()?;
+        }
         let object = outcome.seal(&self.repo.id(), &self.signing);
         match store.create(&self.stamp.outcome_name(), &object, Durability::Durable)? {
             Created::New => self.confirm(),
@@ -155,6 +157,9 @@ impl<'a> Running<'a> {
     }
 
     fn confirm(&self) -> Result<()> {
+        if planted!(NoConfirm) {
+            return Ok(());
+        }
         let listed = self.repo.store().list(names::CHECKPOINTS)?;
         let newest =
             listed.iter().filter_map(|o| names::number(&o.name, "c/", "")).max().unwrap_or(0);

@@ -60,8 +60,11 @@ impl Reading<'_> {
         let shared = Mutex::new(Shared { bad, report, findings, sealed: false });
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         std::thread::scope(|scope| {
-            for _ in 0..self.threads.clamp(1, packs.len().max(1)) {
+            for _ in 0..self.threads.min(packs.len()) {
                 scope.spawn(|| self.work(packs, &next, &stop, &shared));
+            }
+            if self.threads == 0 {
+                self.work(packs, &next, &stop, &shared);
             }
         });
         let shared = shared.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);

@@ -29,7 +29,7 @@ pub struct CheckOptions {
     pub data: Option<u8>,
     /// Only what this snapshot needs.
     pub snapshot: Option<SnapshotId>,
-    /// Threads that read packs; `None`: as many as there are processors.
+    /// Threads that read packs; `None`: as many as there are processors; 0: the calling one.
     pub threads: Option<usize>,
 }
 

@@ -1,6 +1,6 @@
 //! Carries a collection out, in the order that makes it safe: doomed list, sessions, rescue, condemnation, and only then deletion.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use nodekeep_store::{Created, Durability};
@@ -71,7 +71,7 @@ impl<'a> Collector<'a> {
             }
         }
         let view = self.repo.view()?;
-        let condemned: HashSet<PackRef> =
+        let condemned: BTreeSet<PackRef> =
             view.collections.iter().flat_map(condemned).copied().collect();
         let last =
             view.collections.iter().filter(|c| condemned_list(c).is_some()).map(|c| c.number).max();
@@ -112,7 +112,7 @@ impl<'a> Collector<'a> {
         if survey.view.generation_objects.len() > GENERATION_OBJECTS {
             let finish = Finish {
                 repo: self.repo,
-                condemned: HashSet::new(),
+                condemned: BTreeSet::new(),
                 collections: highest(&survey.view),
                 fresh: Vec::new(),
                 stale: Vec::new(),
@@ -165,6 +165,9 @@ impl<'a> Collector<'a> {
             doomed.into_iter().filter(|pack| !damaged.contains(pack)).collect();
         self.report.packs_damaged = damaged.iter().map(PackRef::name).collect();
         repo.store().barrier()?;
+        if planted!(DeleteFirst) {
+            finish::delete_packs(&repo, &condemned)?;
+        }
         if !self.decide(number, Some(condemned.clone()))? {
             self.postpone(Postponed::Collection(number));
             return Ok(());
@@ -191,7 +194,7 @@ impl<'a> Collector<'a> {
     ) -> Option<Postponed> {
         let judged = sessions::judge(repo, view, self.options);
         let sessions = judged.open + judged.dead.len();
-        if sessions > 0 {
+        if sessions > 0 && !planted!(NoRecheck) {
             return Some(Postponed::Sessions(sessions as u64));
         }
         let others = |c: &&OpenCollection| {
@@ -236,7 +239,8 @@ impl Marked {
         monitor: &dyn Monitor,
     ) -> Result<Self> {
         let ids = |view: &View| view.live.iter().map(|live| live.hash).collect::<HashSet<_>>();
-        if view.segments == survey.view.segments && ids(view) == ids(&survey.view) {
+        let same = view.segments == survey.view.segments && ids(view) == ids(&survey.view);
+        if same || planted!(NoRemark) {
             return Ok(Self { reader: survey.reader.clone(), reached: survey.reached.clone() });
         }
         let reader = repo.reader(Arc::new(repo.index(view)?));

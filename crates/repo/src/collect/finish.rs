@@ -47,7 +47,7 @@ pub(crate) fn highest(view: &View) -> u64 {
 pub(crate) struct Finish<'a> {
     pub(crate) repo: &'a Repository,
     /// Packs to delete.
-    pub(crate) condemned: HashSet<PackRef>,
+    pub(crate) condemned: BTreeSet<PackRef>,
     /// Every collection up to this number is over with it.
     pub(crate) collections: u64,
     /// Segments that no control object names yet.
@@ -207,7 +207,7 @@ impl Finish<'_> {
         let checkpoint = Checkpoint {
             number,
             previous: view.checkpoint_hash.unwrap_or(ObjectHash::NONE),
-            when: jiff::Timestamp::now().as_second(),
+            when: crate::clock::now().as_second(),
             keeper,
             outcomes: view.live.iter().map(|live| live.object.clone()).collect(),
             deletions: view.deletions.iter().map(|(_, object)| object.clone()).collect(),
@@ -233,9 +233,7 @@ impl Finish<'_> {
         for (writer, hash) in old.difference(now) {
             store.delete(&names::segment(writer, hash))?;
         }
-        for pack in &self.condemned {
-            store.delete(&pack.name())?;
-        }
+        delete_packs(self.repo, &self.condemned)?;
         sweep_closed(self.repo, number)?;
         sweep_collections(self.repo, self.collections)
     }
@@ -296,7 +294,14 @@ fn sweep_condemned(repo: &Repository, name: &str, number: u64) -> Result<()> {
     };
     let outcome = CollectionOutcome::open(&object, number, &repo.id(), repo.roster());
     let condemned = outcome.ok().and_then(|outcome| outcome.condemned).unwrap_or_default();
-    for pack in condemned {
+    delete_packs(repo, &condemned)
+}
+
+pub(super) fn delete_packs<'a>(
+    repo: &Repository,
+    packs: impl IntoIterator<Item = &'a PackRef>,
+) -> Result<()> {
+    for pack in packs {
         repo.store().delete(&pack.name())?;
     }
     Ok(())

@@ -222,7 +222,7 @@ impl Repository {
         let live: Vec<_> = ids.iter().map(find).collect::<Result<_>>()?;
         for live in live {
             let snapshot = live.stamp.session;
-            let when = jiff::Timestamp::now().as_second();
+            let when = crate::clock::now().as_second();
             let record = Deletion {
                 generation: view.generation,
                 keeper,

@@ -34,7 +34,7 @@ pub(super) fn judge(repo: &Repository, view: &View, options: &CollectOptions) ->
 }
 
 fn is_dead(repo: &Repository, session: &Session, options: &CollectOptions) -> bool {
-    let silent_ms = jiff::Timestamp::now().as_millisecond().saturating_sub(session.started_ms);
+    let silent_ms = crate::clock::now().as_millisecond().saturating_sub(session.started_ms);
     let writer = repo.roster().member(&session.stamp.writer);
     // A date in the far future is as incredible as one in the far past.
     silent_ms.unsigned_abs() / 1000 > options.patience_secs

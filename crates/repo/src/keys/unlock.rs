@@ -8,7 +8,7 @@ use age::secrecy::SecretString;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use crate::keys::group::{open_with, seal_to};
+use crate::keys::group::{age_recipient_key, open_with, seal_to, seal_x25519};
 
 /// Someone an envelope can be for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +75,7 @@ impl Reader {
     /// Seals bytes to this reader.
     pub fn seal(&self, plain: &[u8]) -> Vec<u8> {
         match self {
-            Self::Age(text) => {
-                seal_to(&age::x25519::Recipient::from_str(text).expect("parsed before"), plain)
-            }
+            Self::Age(text) => seal_x25519(&age_recipient_key(text), plain),
             Self::Ssh(text) => {
                 seal_to(&age::ssh::Recipient::from_str(text).expect("parsed before"), plain)
             }

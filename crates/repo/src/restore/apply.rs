@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crossbeam_channel::Sender;
+use crossbeam_channel::{Receiver, Sender};
 use rustix::fs::{Mode, mkdirat, syncfs};
 use rustix::io::Errno;
 use rustix::process::getegid;
@@ -100,6 +100,11 @@ fn inherits(fd: &OwnedFd) -> bool {
     !group || acl
 }
 
+/// Without threads, all jobs wait until the walk is over.
+fn job_channel<'a>(threads: usize) -> (Sender<Job<'a>>, Receiver<Job<'a>>) {
+    if threads == 0 { crossbeam_channel::unbounded() } else { crossbeam_channel::bounded(threads) }
+}
+
 /// Carries out the plan of `work` in the open base, and waits until it is on disk.
 ///
 /// # Errors
@@ -108,17 +113,19 @@ pub fn apply(work: &Work<'_>, want: Want, base: OwnedFd, threads: usize) -> Resu
     let tally = work.plan.tally;
     work.monitor.plan(tally.create + tally.change, work.plan.bytes_to_write);
     let place = Arc::new(Place { inherits: inherits(&base), fd: base });
-    let (jobs, receiver) = crossbeam_channel::bounded(threads);
+    let (jobs, receiver) = job_channel(threads);
     let dirs = std::thread::scope(|scope| {
         for _ in 0..threads {
             let receiver = receiver.clone();
             scope.spawn(|| work.run(receiver));
         }
-        drop(receiver);
+        let own = (threads == 0).then_some(receiver);
         let (walk, levels, dirs) = Default::default();
         let applier =
             Applier { work, threads, jobs, walk, levels, next: 0, batch: Batch::default(), dirs };
-        applier.run(want, place.clone())
+        let dirs = applier.run(want, place.clone());
+        own.into_iter().for_each(|receiver| work.run(receiver));
+        dirs
     });
     let dirs = dirs?;
     if let Some(error) = work.ended() {

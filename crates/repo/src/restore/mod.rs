@@ -69,7 +69,7 @@ pub struct RestoreOptions {
     pub delete_extra: bool,
     /// Paths that are neither deleted nor replaced by something else: where keys and caches are.
     pub protect: Vec<PathBuf>,
-    /// How many threads; `None`: one for each processor, at least two.
+    /// How many threads; `None`: one for each processor, at least two; 0: only the calling one.
     pub threads: Option<usize>,
     /// Give files the numbers of their owners, not the owners of the same names.
     pub numeric_owner: bool,
@@ -94,7 +94,6 @@ impl RestoreOptions {
     fn threads(&self) -> usize {
         self.threads
             .unwrap_or_else(|| std::thread::available_parallelism().map_or(2, Into::into).max(2))
-            .max(1)
     }
 }
 

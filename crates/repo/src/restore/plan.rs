@@ -205,7 +205,11 @@ impl Planning<'_> {
     /// # Errors
     /// If what exists cannot be looked at, a way to something leads through what is no directory, or it is interrupted.
     pub fn plan(&self, want: Want, base: Option<OwnedFd>, path: &Path) -> Result<RestorePlan> {
-        let (sender, receiver) = crossbeam_channel::bounded::<Comparison>(64);
+        let (sender, receiver) = if self.threads == 0 {
+            crossbeam_channel::unbounded::<Comparison>()
+        } else {
+            crossbeam_channel::bounded(64)
+        };
         let found = Found::default();
         let planner = Planner {
             planning: self,
@@ -221,8 +225,10 @@ impl Planning<'_> {
                 let receiver = receiver.clone();
                 scope.spawn(|| self.compare_all(receiver, &found));
             }
-            drop(receiver);
-            planner.run(want, base)
+            let own = (self.threads == 0).then_some(receiver);
+            let plan = planner.run(want, base);
+            own.into_iter().for_each(|receiver| self.compare_all(receiver, &found));
+            plan
         });
         let mut plan = plan?;
         if self.monitor.interrupted() {

@@ -1,0 +1,113 @@
+//! For the simulator only (feature `simulate`, which no shipped crate enables): makes what a thread does with the engine a function of a
+//! seed and of the store's answers. A thread that has not entered a [`Context`] behaves as ever.
+
+use std::cell::RefCell;
+
+pub(crate) mod age;
+
+/// What a simulated thread has instead of the operating system's clock and randomness.
+#[derive(Debug, Clone, Copy)]
+pub struct Context {
+    /// All random bytes follow from it.
+    pub seed: u64,
+    /// The time, which stands still. Unix milliseconds.
+    pub now_ms: i64,
+    /// A fault planted in the protocol.
+    pub bug: Option<Bug>,
+}
+
+/// Faults that can be planted, to prove that the simulator finds such.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Bug {
+    /// The collector does not look at sessions again after its doomed list.
+    NoRecheck,
+    /// The collector deletes condemned packs before it creates the collection's outcome.
+    DeleteFirst,
+    /// The writer uses the view that it loaded before it created its session.
+    ListFirst,
+    /// The writer reports success without listing the checkpoints again.
+    NoConfirm,
+    /// The writer does not keep off doomed packs.
+    ReuseDoomed,
+    /// The collector does not mark again what was committed since its survey.
+    NoRemark,
+    /// A cache counts as live without a look at the listing.
+    TrustCache,
+    /// The outcome is created without a barrier before it.
+    NoBarrier,
+}
+
+impl Bug {
+    /// All of them, with the names that `cargo xtask simulate --bug` takes.
+    pub const ALL: [(&'static str, Self); 8] = [
+        ("no-recheck", Self::NoRecheck),
+        ("delete-first", Self::DeleteFirst),
+        ("list-first", Self::ListFirst),
+        ("no-confirm", Self::NoConfirm),
+        ("reuse-doomed", Self::ReuseDoomed),
+        ("no-remark", Self::NoRemark),
+        ("trust-cache", Self::TrustCache),
+        ("no-barrier", Self::NoBarrier),
+    ];
+}
+
+struct Entered {
+    context: Context,
+    drawn: u64,
+}
+
+thread_local! {
+    static ENTERED: RefCell<Option<Entered>> = const { RefCell::new(None) };
+}
+
+/// Puts this thread into a context; leaves it when dropped.
+#[derive(Debug)]
+pub struct Entry(());
+
+impl Context {
+    /// Enters the context, from its first random number on.
+    #[must_use]
+    pub fn enter(self) -> Entry {
+        ENTERED.with(|entered| *entered.borrow_mut() = Some(Entered { context: self, drawn: 0 }));
+        Entry(())
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        ENTERED.with(|entered| *entered.borrow_mut() = None);
+    }
+}
+
+fn context() -> Option<Context> {
+    ENTERED.with(|entered| entered.borrow().as_ref().map(|e| e.context))
+}
+
+/// Whether this thread is simulated.
+pub(crate) fn is_on() -> bool {
+    context().is_some()
+}
+
+pub(crate) fn now() -> Option<jiff::Timestamp> {
+    jiff::Timestamp::from_millisecond(context()?.now_ms).ok()
+}
+
+/// Whether a fault is planted in this thread.
+pub(crate) fn has(bug: Bug) -> bool {
+    context().is_some_and(|context| context.bug == Some(bug))
+}
+
+/// Fills `out` from the thread's seed; false if it has none.
+pub(crate) fn fill(out: &mut [u8]) -> bool {
+    ENTERED.with(|entered| {
+        let mut entered = entered.borrow_mut();
+        let Some(Entered { context, drawn }) = entered.as_mut() else {
+            return false;
+        };
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&context.seed.to_le_bytes()).update(&drawn.to_le_bytes());
+        hasher.finalize_xof().fill(out);
+        *drawn += 1;
+        true
+    })
+}
