@@ -84,6 +84,17 @@ pub enum Error {
         /// How to get it.
         hint: &'static str,
     },
+    /// This machine cannot run the task.
+    #[error("{reason}; {hint}")]
+    Unfit {
+        /// What it lacks.
+        reason: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// Something that is promised did not hold; says what.
+    #[error("{0}")]
+    Broken(String),
 }
 
 impl Error {

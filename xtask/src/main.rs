@@ -5,6 +5,7 @@
 
 mod args;
 mod bench;
+mod cluster;
 mod dist;
 mod elf;
 mod error;
@@ -31,15 +32,28 @@ usage: cargo xtask COMMAND
       --out FILE       write the tables there too (between its bench markers, where it has them)
       --bin FILE       measure this nodekeep instead of building one
   dist                 a static release archive in target/dist
+  test-ceph [OPTIONS]  the program on a Ceph cluster of three OSDs that it starts, with everything going wrong
+  test-garage [OPTIONS]  the same on Garage, a store that lies about create-if-absent
+      --only a,b       only these scenarios
+      --quick          a few minutes; where the servers cannot be had, it says so and succeeds
+      --seed N         another sequence of chances (default 1)
+      --rounds N       so many rounds of each scenario instead of its own number
+      --bin FILE       this nodekeep instead of building one
   fuzz [SECONDS]       every fuzz target for this long (default 60)
 ";
+
+/// The exit code that says that this machine cannot run the task, as test harnesses know it for "skipped".
+const UNFIT: u8 = 77;
 
 fn main() -> ExitCode {
     match run(std::env::args_os().skip(1).collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask: {error}");
-            ExitCode::FAILURE
+            match error {
+                Error::Unfit { .. } => ExitCode::from(UNFIT),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -54,6 +68,10 @@ fn run(mut words: Vec<OsString>) -> Result<(), Error> {
         "bench" => bench::run(words),
         "dist" => dist::run(),
         "fuzz" => fuzz::run(words),
+        "test-ceph" => cluster::test_ceph(words),
+        "test-garage" => cluster::test_garage(words),
+        cluster::leash::LEASH => cluster::leash::run_leash(&words),
+        cluster::leash::JANITOR => cluster::leash::run_janitor(&words),
         bench::measure::COMMAND => bench::measure::run_inner(&words),
         "help" | "-h" | "--help" => {
             print!("{USAGE}");
