@@ -1,6 +1,44 @@
 //! The contract that every kind of store fulfils.
 
-use crate::{Created, Durability, Object, StoreError};
+use crate::{Created, Durability, Object, Place, StoreError};
+
+/// What callers may want to know of a store before they use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Character {
+    pub(crate) place: Place,
+    /// How many requests at once still pay.
+    pub(crate) in_flight: usize,
+    pub(crate) can_list: bool,
+}
+
+impl Default for Character {
+    fn default() -> Self {
+        Self { place: Place::ThisMachine, in_flight: LOCAL_IN_FLIGHT, can_list: true }
+    }
+}
+
+#[cfg(feature = "object")]
+impl Character {
+    /// Of a store that answers many requests at once; the place is for the caller to say.
+    pub(crate) fn behind_network() -> Self {
+        Self { in_flight: REMOTE_IN_FLIGHT, ..Self::default() }
+    }
+}
+
+/// Over a network most of a request is waiting.
+#[cfg(feature = "object")]
+const REMOTE_IN_FLIGHT: usize = 32;
+
+/// A disk gains from a few requests at once; more only wait.
+const LOCAL_IN_FLIGHT: usize = 4;
+
+/// A part of a listing.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(crate) objects: Vec<Object>,
+    /// What to ask for next; `None` at the end.
+    pub(crate) next: Option<String>,
+}
 
 /// Which bytes of an object to read.
 #[derive(Clone, Copy, Debug)]
@@ -36,9 +74,43 @@ pub(crate) trait Backend: Send + Sync {
     ) -> Result<Created, StoreError>;
     /// In ascending order of names.
     fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError>;
+    /// A part of a listing: the first, or the one after `token`. For stores whose listings take
+    /// many requests, so that each can be limited and repeated on its own.
+    fn list_page(&self, prefix: &str, token: Option<&str>) -> Result<Page, StoreError> {
+        debug_assert!(token.is_none(), "a listing in one part has no second");
+        Ok(Page { objects: self.list(prefix)?, next: None })
+    }
     fn delete(&self, name: &str) -> Result<bool, StoreError>;
     fn barrier(&self) -> Result<(), StoreError>;
     fn free_space(&self) -> Option<u64> {
         None
     }
+    /// Decorators pass it on.
+    fn character(&self) -> Character {
+        Character::default()
+    }
+}
+
+/// A whole listing out of its parts. A store that names the same next part twice would never end.
+#[cfg(feature = "object")]
+pub(crate) fn all_pages(
+    mut page: impl FnMut(Option<&str>) -> Result<Page, StoreError>,
+    endless: impl Fn() -> StoreError,
+) -> Result<Vec<Object>, StoreError> {
+    let mut objects = Vec::new();
+    let mut token: Option<String> = None;
+    loop {
+        let Page { objects: mut more, next } = page(token.as_deref())?;
+        objects.append(&mut more);
+        let Some(next) = next else {
+            break;
+        };
+        if token.as_ref() == Some(&next) {
+            return Err(endless());
+        }
+        token = Some(next);
+    }
+    objects.sort_unstable();
+    objects.dedup_by(|later, earlier| later.name == earlier.name);
+    Ok(objects)
 }

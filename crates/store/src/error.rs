@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -59,21 +60,57 @@ pub struct StoreError {
     pub kind: StoreErrorKind,
     /// The system's error, if there was one.
     pub source: Option<io::Error>,
+    /// What a store behind a network said, and how often it was asked.
+    pub answer: Option<Box<Answer>>,
+}
+
+/// What is known of a failed request to a store behind a network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The store's own words, shortened and without control characters; may be empty.
+    pub detail: String,
+    /// How often the request was made.
+    pub attempts: u32,
+    /// From the first attempt to the end of the last.
+    pub elapsed: Duration,
+    /// When the store wants to be asked again.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = self.op.verb();
         match self.object.as_str() {
-            "" => write!(f, "cannot {verb} {}: {}", self.location, self.kind),
-            object => write!(f, "cannot {verb} {object} in {}: {}", self.location, self.kind),
+            "" => write!(f, "cannot {verb} {}: {}", self.location, self.kind)?,
+            object => write!(f, "cannot {verb} {object} in {}: {}", self.location, self.kind)?,
         }
+        self.answer.as_ref().map_or(Ok(()), |answer| answer.fmt(f))
+    }
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.detail.is_empty() {
+            write!(f, " ({})", self.detail)?;
+        }
+        if self.attempts > 1 {
+            let seconds = self.elapsed.as_secs_f64();
+            write!(f, "; tried {} times over {seconds:.1} s", self.attempts)?;
+        }
+        Ok(())
     }
 }
 
 impl StoreError {
     pub(crate) fn new(op: Op, location: &str, object: &str, kind: StoreErrorKind) -> Self {
-        Self { op, object: object.to_owned(), location: location.to_owned(), kind, source: None }
+        Self {
+            op,
+            object: object.to_owned(),
+            location: location.to_owned(),
+            kind,
+            source: None,
+            answer: None,
+        }
     }
 
     pub(crate) fn io(op: Op, location: &str, object: &str, source: io::Error) -> Self {
@@ -127,9 +164,88 @@ pub enum StoreErrorKind {
     /// Any other error of the system; see the source.
     #[error("input/output error")]
     Io,
+    /// No connection: wrong name, nobody listens, no network.
+    #[error("the store cannot be reached: check the endpoint and the network")]
+    Unreachable,
+    /// The certificate of the other side does not verify, or there are none to verify it with.
+    #[error(
+        "the store's certificate is not trusted: for a certificate of your own, name its authority in SSL_CERT_FILE or AWS_CA_BUNDLE; otherwise install ca-certificates"
+    )]
+    UntrustedCertificate,
+    /// No answer in time; the request may have been carried out.
+    #[error("the store did not answer in time")]
+    TimedOut,
+    /// The connection broke; the request may have been carried out.
+    #[error("the connection to the store broke")]
+    Interrupted,
+    /// Too many requests.
+    #[error("the store asks to slow down: try later, or with fewer requests at once")]
+    Throttled,
+    /// The store says that it has a problem; the request may have been carried out.
+    #[error("the store has a problem of its own: try later, or ask who runs it")]
+    Unavailable,
+    /// Others are changing the same object.
+    #[error("others are writing the same object: try again")]
+    Conflict,
+    /// None were given.
+    #[error(
+        "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or name a profile of ~/.aws/credentials in AWS_PROFILE"
+    )]
+    NoCredentials,
+    /// The store does not know them, they have expired, or the secret half is wrong.
+    #[error("the store does not accept the credentials: check the access key and its secret")]
+    BadCredentials,
+    /// Signatures are dated.
+    #[error("this machine's clock differs too much from the store's: set it")]
+    ClockSkew,
+    /// There is no bucket of that name.
+    #[error(
+        "the bucket does not exist: check its name and the endpoint, or create it, for instance with `aws s3 mb s3://BUCKET`"
+    )]
+    NoSuchBucket,
+    /// The bucket is elsewhere, or requests are signed for a region that is not the store's.
+    #[error("the store is in another region: set AWS_REGION")]
+    WrongRegion,
+    /// A web server has no listings.
+    #[error("this kind of store cannot list its objects")]
+    NotListable,
+    /// The store cannot create if absent.
+    #[error("the store lacks what Nodekeep needs: creating an object only if it is absent")]
+    Unsupported,
+    /// More bytes than anything that is read as a whole may have.
+    #[error("it is larger than anything Nodekeep writes")]
+    TooLarge,
+    /// Not what the protocol says; says what.
+    #[error("the answer is not that of a store: {0}")]
+    UnexpectedAnswer(&'static str),
+    /// The store refuses the request as such.
+    #[error("the store refuses the request")]
+    Refused,
+    /// The address or an option is of no use; says which.
+    #[error("{0}")]
+    BadOption(&'static str),
 }
 
 impl StoreErrorKind {
+    /// Whether the same request may succeed a little later.
+    pub fn is_transient(self) -> bool {
+        matches!(
+            self,
+            Self::Unreachable
+                | Self::TimedOut
+                | Self::Interrupted
+                | Self::Throttled
+                | Self::Unavailable
+                | Self::Conflict
+                | Self::UnexpectedAnswer(_)
+        )
+    }
+
+    /// Whether a request that failed so may have been carried out nevertheless.
+    pub fn may_have_acted(self) -> bool {
+        self.is_transient() && !matches!(self, Self::Unreachable | Self::Conflict)
+    }
+
     pub(crate) fn of(error: &io::Error) -> Self {
         if error.kind() == io::ErrorKind::UnexpectedEof {
             return Self::Truncated;

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use crate::backend::{Backend, Span};
+use crate::backend::{Backend, Character, Span};
 use crate::{Created, Durability, Object, Op, StoreError, StoreErrorKind, lock};
 
 /// When which operation fails, and how. The first rule that applies decides; every rule counts
@@ -234,5 +234,9 @@ impl Backend for Faulty {
 
     fn free_space(&self) -> Option<u64> {
         self.inner.free_space()
+    }
+
+    fn character(&self) -> Character {
+        self.inner.character()
     }
 }

@@ -1,18 +1,35 @@
 //! Bytes at rest: stores of immutable objects that are created if absent.
 //!
-//! A [`Store`] is a folder, a portable file, memory, or a stack of these. It knows names and bytes
-//! and nothing of what they mean. All methods may be called from any thread.
+//! A [`Store`] is a folder, a bucket, a mirror, a portable file, memory, or a stack of these. It knows
+//! names and bytes and nothing of what they mean. All methods may be called from any thread.
 
+mod address;
 mod backend;
+#[cfg(feature = "object")]
+mod clock;
+mod distant;
 mod draft;
 mod error;
 mod faults;
+#[cfg(feature = "object")]
+mod https;
+#[cfg(feature = "object")]
+mod limits;
 mod local;
 mod memory;
 mod name;
+#[cfg(feature = "object")]
+mod net;
+#[cfg(feature = "object")]
+mod object;
+mod open;
+mod options;
 mod overlay;
 mod portable;
+mod probe;
 mod recording;
+#[cfg(feature = "object")]
+mod retry;
 pub mod scripted;
 
 use std::fmt;
@@ -21,9 +38,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use backend::{Backend, Span};
 
-pub use error::{Op, StoreError, StoreErrorKind};
+pub use address::{Address, AddressError, Mirror};
+pub use error::{Answer, Op, StoreError, StoreErrorKind};
 pub use faults::{Effect, FaultPlan, FaultRule, NameMatch, Occurrence, OpMatch};
+pub use options::{
+    Environment, Limits, OpenOptions, RetryPolicy, S3Credentials, S3Options, Timeouts,
+};
 pub use portable::{PortableHeader, PortableKind, PortableWriter};
+pub use probe::{Allowed, Honesty, Probe};
 pub use recording::{Recorded, Recording};
 
 /// One object store: immutable objects, created if absent. Clones are the same store.
@@ -61,6 +83,18 @@ pub struct Object {
     pub size: u64,
 }
 
+/// Where a store's bytes lie.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// A disk, or a server that answers on a loopback address of this machine.
+    ThisMachine,
+    /// Behind a network.
+    Remote {
+        /// The host that is asked.
+        host: String,
+    },
+}
+
 impl Store {
     /// A store in the folder `root`. Does no I/O: the first `create` makes the folders (mode 0700).
     pub fn local(root: impl Into<PathBuf>) -> Self {
@@ -92,6 +126,12 @@ impl Store {
     #[must_use]
     pub fn with_faults(self, plan: FaultPlan) -> Self {
         Self::of(faults::Faulty::new(self.backend, plan))
+    }
+
+    /// The same store as if it were behind a network: every request takes a `round_trip` longer, and many at once pay.
+    #[must_use]
+    pub fn distant(self, round_trip: std::time::Duration) -> Self {
+        Self::of(distant::Distant::new(self.backend, round_trip))
     }
 
     /// The same store, and a record of all operations made through the returned handle.
@@ -203,6 +243,26 @@ impl Store {
     /// Bytes that this user can still write; known for local stores only.
     pub fn free_space(&self) -> Option<u64> {
         self.backend.free_space()
+    }
+
+    /// How many requests at once still pay: a few on a disk, many over a network.
+    pub fn in_flight(&self) -> usize {
+        self.backend.character().in_flight
+    }
+
+    /// Whether every request crosses a network, so that round trips count.
+    pub fn is_remote(&self) -> bool {
+        matches!(self.place(), Place::Remote { .. })
+    }
+
+    /// Whether [`Store::list`] works; a static mirror has no listings.
+    pub fn can_list(&self) -> bool {
+        self.backend.character().can_list
+    }
+
+    /// Where the bytes lie. A mounted network folder counts as this machine: nobody can tell.
+    pub fn place(&self) -> Place {
+        self.backend.character().place
     }
 
     fn check_name(&self, op: Op, name: &str) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::backend::{Backend, Span};
+use crate::backend::{Backend, Character, Span};
 use crate::{Created, Durability, Object, Op, StoreError, StoreErrorKind};
 
 pub(crate) struct Overlay {
@@ -92,5 +92,9 @@ impl Backend for Overlay {
 
     fn free_space(&self) -> Option<u64> {
         self.top.free_space()
+    }
+
+    fn character(&self) -> Character {
+        self.top.character()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::backend::{Backend, Span};
+use crate::backend::{Backend, Character, Span};
 use crate::{Created, Durability, Object, Op, StoreError, lock};
 
 /// One operation that was made, successful or not.
@@ -118,5 +118,9 @@ impl Backend for Recorder {
 
     fn free_space(&self) -> Option<u64> {
         self.inner.free_space()
+    }
+
+    fn character(&self) -> Character {
+        self.inner.character()
     }
 }

@@ -7,12 +7,15 @@ use nodekeep_store::{
 };
 use tempfile::TempDir;
 
+use crate::s3;
+
 const DURABILITIES: [Durability; 2] = [Durability::Visible, Durability::Durable];
 
 struct Subject {
     kind: &'static str,
     store: Store,
     can_delete: bool,
+    _s3: Option<s3::Scratch>,
     _folder: TempDir,
     _writer: Option<PortableWriter>,
 }
@@ -22,8 +25,21 @@ pub(crate) fn full_header() -> PortableHeader {
     PortableHeader { id: [7; 16], kind: PortableKind::Full, base: None, base_name: String::new() }
 }
 
+/// Every kind of store; a real S3 server too, where the environment names one that is honest.
 fn subjects() -> Vec<Subject> {
-    ["local", "memory", "overlay", "portable writer"].map(subject).into()
+    let mut subjects = Vec::from(["local", "memory", "overlay", "portable writer"].map(subject));
+    if let Some(scratch) = s3::Scratch::of_honest_server() {
+        let folder = tempfile::tempdir().unwrap();
+        subjects.push(Subject {
+            kind: "s3",
+            store: scratch.store(),
+            can_delete: true,
+            _s3: Some(scratch),
+            _folder: folder,
+            _writer: None,
+        });
+    }
+    subjects
 }
 
 fn subject(kind: &'static str) -> Subject {
@@ -40,7 +56,8 @@ fn subject(kind: &'static str) -> Subject {
             .insert(PortableWriter::create(folder.path().join("p.nkb"), full_header()).unwrap())
             .store(),
     };
-    Subject { kind, store, can_delete: writer.is_none(), _folder: folder, _writer: writer }
+    let can_delete = writer.is_none();
+    Subject { kind, store, can_delete, _s3: None, _folder: folder, _writer: writer }
 }
 
 fn names(store: &Store, prefix: &str) -> Vec<String> {

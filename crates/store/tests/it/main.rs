@@ -4,3 +4,4 @@ mod contract;
 mod decorators;
 mod local;
 mod portable;
+mod s3;
