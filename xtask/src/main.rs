@@ -31,6 +31,13 @@ usage: cargo xtask COMMAND
       --dir DIR        where corpus and repositories lie (default target/bench)
       --out FILE       write the tables there too (between its bench markers, where it has them)
       --bin FILE       measure this nodekeep instead of building one
+  bench scale [OPTIONS]  how time and memory grow with files, snapshots and chunks
+      --files N        so many small files (default 1,000,000), and a hundredth and a tenth of them
+      --snapshots N    so many snapshots of one tree (default 100)
+      --chunks N       so many chunks (default 2,000,000)
+      --quick          10,000 files, 10 snapshots, 50,000 chunks
+      --only a,b       only files, snapshots or chunks
+      --dir, --out, --bin  as above
   dist                 a static release archive in target/dist
   test-ceph [OPTIONS]  the program on a Ceph cluster of three OSDs that it starts, with everything going wrong
   test-garage [OPTIONS]  the same on Garage, a store that lies about create-if-absent

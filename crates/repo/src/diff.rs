@@ -193,7 +193,8 @@ fn layout(runs: &[Run]) -> Vec<(bool, u64)> {
 /// Hash of all bytes, holes as zeros.
 fn content_hash(reader: &ChunkReader, runs: &[Run]) -> Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
-    let mut chunks = ChunkCache::default();
+    let mut chunks = ChunkCache::new(reader);
+    chunks.expect(runs.iter());
     for run in runs {
         match chunks.bytes(reader, run)? {
             Some(bytes) => {

@@ -59,7 +59,8 @@ pub fn write_tar(
     let placing = placing(record, false);
     let want = select(reader, record, subpaths, placing)?;
     let write = |out: &mut dyn Write| {
-        let (links, report, chunks, ahead) = Default::default();
+        let (links, report, ahead) = Default::default();
+        let chunks = ChunkCache::new(reader);
         Export { reader, record, monitor, out, links, report, chunks, ahead }.run(want, placing)
     };
     match format {

@@ -15,6 +15,7 @@ macro_rules! planted {
 }
 
 pub mod backup;
+mod blocks;
 pub mod check;
 pub mod chunker;
 mod clock;
@@ -26,6 +27,7 @@ pub mod crypto;
 pub mod diff;
 pub mod error;
 pub mod export;
+mod fetch;
 pub mod frame;
 pub mod id;
 pub mod index;

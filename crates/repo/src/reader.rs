@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use nodekeep_store::Store;
+use nodekeep_store::{Store, StoreError};
 
+use crate::blocks::Blocks;
 use crate::codec::{Decompressor, MAX_CHUNK};
 use crate::control::Commit;
 use crate::crypto::{Gcm, TAG_LEN, hkdf, keyed};
 use crate::error::{Damage, Error, Result};
+use crate::fetch;
 use crate::id::{ChunkId, KeyId, RepoId};
 use crate::index::{Entry as Place, Index};
 use crate::keys::{ContentKey, DomainKeys, GroupSecrets, Purpose, Seal};
@@ -51,6 +53,8 @@ pub struct ChunkReader {
     streams: Arc<RwLock<HashMap<StreamId, Arc<Gcm>>>>,
     /// Working memory for trees: making it costs more than reading a small one.
     spare: Arc<Mutex<Vec<Buffers>>>,
+    /// Parts of tree packs, if the store is far away.
+    blocks: Option<Arc<Blocks>>,
 }
 
 impl ChunkReader {
@@ -61,6 +65,7 @@ impl ChunkReader {
         groups: Arc<Vec<GroupSecrets>>,
         index: Arc<Index>,
     ) -> Self {
+        let blocks = fetch::is_distant(&store).then(Arc::default);
         Self {
             store,
             repo,
@@ -70,6 +75,7 @@ impl ChunkReader {
             keys: Arc::default(),
             streams: Arc::default(),
             spare: Arc::default(),
+            blocks,
         }
     }
 
@@ -150,13 +156,27 @@ impl ChunkReader {
         if stored.len() < len {
             stored.resize(len, 0);
         }
-        let read = self.store.read_into(&name, u64::from(place.offset), &mut stored[..len]);
-        let opened = match read {
+        let opened = match self.stored(place, &name, &mut stored[..len]) {
             Ok(()) => self.open_at(place, &mut stored[..len], buffers),
             Err(e) => Err(damaged_missing(&name, e.into())),
         };
         buffers.stored = stored;
         opened
+    }
+
+    fn stored(
+        &self,
+        place: &Place,
+        name: &str,
+        out: &mut [u8],
+    ) -> std::result::Result<(), StoreError> {
+        let (offset, pack) = (u64::from(place.offset), self.index.pack(place));
+        if let (Some(blocks), PackKind::Tree) = (&self.blocks, pack.pack.kind)
+            && blocks.read(&self.store, (place.pack, pack), offset, out).is_ok()
+        {
+            return Ok(());
+        }
+        self.store.read_into(name, offset, out)
     }
 
     /// Decrypts a place's stored bytes (changed by it) into `buffers.plain`.

@@ -118,6 +118,14 @@ impl Entry {
         }
     }
 
+    /// The runs of a file; none for others.
+    pub fn runs(&self) -> &[Run] {
+        match &self.kind {
+            Kind::File { runs, .. } => runs,
+            _ => &[],
+        }
+    }
+
     /// Whether it is a directory.
     pub fn is_dir(&self) -> bool {
         matches!(self.kind, Kind::Directory { .. })

@@ -362,7 +362,7 @@ fn fingerprint(bytes: &[u8]) -> u64 {
 }
 
 /// `SplitMix64`: the same numbers on every machine.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -383,7 +383,7 @@ impl Random {
     }
 
     /// Lines of hexadecimal words.
-    fn text(&mut self, bytes: usize) -> Vec<u8> {
+    pub(super) fn text(&mut self, bytes: usize) -> Vec<u8> {
         let mut text = String::new();
         while text.len() < bytes {
             text.push_str(&self.hex(16));

@@ -10,6 +10,7 @@ mod machine;
 pub mod measure;
 mod report;
 mod rounds;
+mod scale;
 mod tools;
 
 use std::ffi::OsString;
@@ -42,7 +43,11 @@ pub struct Options {
 }
 
 /// `cargo xtask bench`.
-pub fn run(words: Vec<OsString>) -> Result<(), Error> {
+pub fn run(mut words: Vec<OsString>) -> Result<(), Error> {
+    if words.first().is_some_and(|word| word == scale::WORD) {
+        words.remove(0);
+        return scale::run(words);
+    }
     let options = parse(words)?;
     let peers = tools::find_peers(options.peers.as_deref())?;
     let nodekeep = match &options.binary {
@@ -61,7 +66,7 @@ pub fn run(words: Vec<OsString>) -> Result<(), Error> {
     let tables = report::tables(&results, &options.steps, options.runs);
     println!("\n{tables}");
     if let Some(out) = &options.out {
-        report::write(out, &format!("{text}\n{tables}"))?;
+        report::write_between(out, "bench", &format!("{text}\n{tables}"))?;
     }
     match results.iter().map(|(_, figures)| figures.failures.len()).sum() {
         0 => Ok(()),

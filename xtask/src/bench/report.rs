@@ -9,9 +9,10 @@ use super::rounds::{Figures, Results, Step};
 use crate::error::Error;
 use crate::place;
 
-/// Between these lines a page's tables are replaced.
-const BEGIN: &str = "<!-- bench:begin -->\n";
-const END: &str = "<!-- bench:end -->\n";
+/// Between these lines a page's tables of this name are replaced.
+fn markers(name: &str) -> [String; 2] {
+    ["begin", "end"].map(|end| format!("<!-- {name}:{end} -->\n"))
+}
 
 /// Both tables as Markdown.
 pub fn tables(results: &Results, steps: &[Step], runs: usize) -> String {
@@ -103,17 +104,18 @@ fn median(mut values: Vec<f64>) -> Option<f64> {
     Some(f64::midpoint(values[values.len() / 2 - 1], upper))
 }
 
-/// Writes the text to a file, between its markers where it has them.
-pub fn write(out: &Path, text: &str) -> Result<(), Error> {
+/// Writes the text to a file, between its markers of this name where it has them.
+pub fn write_between(out: &Path, name: &str, text: &str) -> Result<(), Error> {
     let page = if out.exists() { place::read(out)? } else { String::new() };
-    let page = insert(&page, text).unwrap_or_else(|| text.to_owned());
+    let page = insert(&page, name, text).unwrap_or_else(|| text.to_owned());
     fs::write(out, page).map_err(Error::file(out))
 }
 
-fn insert(page: &str, text: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}{text}{END}{after}"))
+fn insert(page: &str, name: &str, text: &str) -> Option<String> {
+    let [begin, end] = markers(name);
+    let (before, rest) = page.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}{text}{end}{after}"))
 }
 
 #[cfg(test)]
@@ -145,8 +147,8 @@ mod tests {
 
     #[test]
     fn only_what_stands_between_the_markers_is_replaced() {
-        let page = format!("a\n{BEGIN}old\n{END}b\n");
-        assert_eq!(insert(&page, "new\n").unwrap(), format!("a\n{BEGIN}new\n{END}b\n"));
-        assert_eq!(insert("a\n", "new\n"), None);
+        let page = |text: &str| format!("a\n<!-- scale:begin -->\n{text}<!-- scale:end -->\nb\n");
+        assert_eq!(insert(&page("old\n"), "scale", "new\n").unwrap(), page("new\n"));
+        assert_eq!(insert(&page("old\n"), "bench", "new\n"), None);
     }
 }

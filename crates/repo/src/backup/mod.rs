@@ -9,7 +9,7 @@ mod node;
 mod order;
 mod queue;
 pub mod session;
-mod sink;
+pub(crate) mod sink;
 mod walk;
 
 use std::collections::HashMap;
@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+pub(crate) use content::sizes_for;
 pub(crate) use filter::Matcher;
 pub use filter::{BadPattern, Filter};
 
@@ -253,8 +254,10 @@ impl<'a> Attempt<'a> {
         let cache_path = self.cache_path(&paths);
         let work = self.work(cache_path.as_ref());
         let list = DirNode::roots(roots.len());
-        let (walked, uids, gids) = self.read_all(&work, roots, &list, matcher)?;
-        let segments = work.sink.finish()?;
+        let ((walked, uids, gids), segments) = work.sink.with_uploads(|| {
+            let walked = self.read_all(&work, roots, &list, matcher)?;
+            Ok((walked, work.sink.finish()?))
+        })?;
         let mut report = self.report(&work, walked);
         let filled: Vec<_> = paths.into_iter().zip(list.take()).collect();
         cache_single_roots(&work, &filled);
@@ -294,11 +297,7 @@ impl<'a> Attempt<'a> {
             running,
             sink: Sink::new(running, self.options.compression, self.monitor),
             monitor: self.monitor,
-            queue: if threads == 0 {
-                Queue::unbounded()
-            } else {
-                Queue::new(16 * threads, 2 * threads)
-            },
+            queue: if threads == 0 { Queue::unbounded() } else { Queue::new(16 * threads, 2 * threads) },
             cache: cache.filter(|_| !self.options.ignore_cache),
             cache_is_live,
             next_cache,

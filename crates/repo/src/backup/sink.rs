@@ -2,18 +2,20 @@
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crossbeam_channel::{Receiver, Sender};
 use nodekeep_store::Durability;
 
 use crate::backup::session::Running;
 use crate::codec::{Compression, Compressor};
 use crate::error::{Error, Result};
+use crate::fetch;
 use crate::id::{ChunkId, ObjectHash};
 use crate::index::{Index, SEGMENT_ENTRIES, Segment};
 use crate::monitor::Monitor;
 use crate::names;
-use crate::pack::{PackBuilder, PackKind};
+use crate::pack::{PackBuilder, PackKind, Sealed};
 
 /// After so many stored bytes an index segment and a progress object make the work known, so that an interrupted run loses no more.
 const PROGRESS_BYTES: u64 = 1 << 30;
@@ -22,7 +24,7 @@ const HEADROOM: usize = 4 * 1024 * 1024 + 64 * 1024;
 
 /// What was in the repository before: entries that may be reused.
 struct Base {
-    index: Index,
+    index: Arc<Index>,
     usable: Vec<bool>,
 }
 
@@ -36,13 +38,68 @@ struct Writing {
 
 /// What was added.
 #[derive(Debug, Default)]
-pub(super) struct Added {
-    pub(super) chunks: AtomicU64,
-    pub(super) bytes: AtomicU64,
+pub(crate) struct Added {
+    pub(crate) chunks: AtomicU64,
+    pub(crate) bytes: AtomicU64,
+}
+
+/// Packs that are on their way to a distant store, so that whoever filled one goes on meanwhile. Each takes its size in memory.
+const UPLOADS: usize = 3;
+
+/// Packs handed over to the threads that upload them.
+#[derive(Default)]
+struct Uploads {
+    /// Where to hand them; absent while nobody uploads but the caller.
+    queue: Mutex<Option<Sender<Sealed>>>,
+    state: Mutex<UploadState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct UploadState {
+    under_way: usize,
+    failure: Option<Error>,
+}
+
+impl Uploads {
+    /// Gives a pack back if nobody else uploads it.
+    fn hand_over(&self, pack: Sealed) -> Option<Sealed> {
+        let Some(queue) = lock(&self.queue).clone() else {
+            return Some(pack);
+        };
+        lock(&self.state).under_way += 1;
+        let refused = queue.send(pack).err();
+        if refused.is_some() {
+            self.arrived(Ok(()));
+        }
+        refused.map(|refused| refused.0)
+    }
+
+    fn arrived(&self, result: Result<()>) {
+        let mut state = lock(&self.state);
+        state.under_way -= 1;
+        if let Err(error) = result {
+            state.failure.get_or_insert(error);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits for what is under way.
+    fn wait(&self) -> Result<()> {
+        let mut state = lock(&self.state);
+        while state.under_way > 0 {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.failure.take().map_or(Ok(()), Err)
+    }
+
+    fn failed(&self) -> Result<()> {
+        lock(&self.state).failure.take().map_or(Ok(()), Err)
+    }
 }
 
 /// Takes chunks from all threads of a backup.
-pub(super) struct Sink<'a> {
+pub(crate) struct Sink<'a> {
     running: &'a Running<'a>,
     monitor: &'a dyn Monitor,
     compression: Compression,
@@ -52,12 +109,13 @@ pub(super) struct Sink<'a> {
     open: [Mutex<Vec<PackBuilder>>; 2],
     buffers: Mutex<Vec<Vec<u8>>>,
     writing: Mutex<Writing>,
-    pub(super) added: Added,
+    uploads: Uploads,
+    pub(crate) added: Added,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A thread that panicked ends the whole backup; what it left is never committed.
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn slot(kind: PackKind) -> usize {
@@ -68,7 +126,7 @@ fn slot(kind: PackKind) -> usize {
 }
 
 impl<'a> Sink<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         running: &'a Running<'a>,
         compression: Compression,
         monitor: &'a dyn Monitor,
@@ -88,12 +146,13 @@ impl<'a> Sink<'a> {
                 all: Vec::new(),
                 unreported: 0,
             }),
+            uploads: Uploads::default(),
             added: Added::default(),
         }
     }
 
     /// A compressor for a thread.
-    pub(super) fn compressor(&self) -> Compressor {
+    pub(crate) fn compressor(&self) -> Compressor {
         Compressor::new(self.compression)
     }
 
@@ -110,6 +169,11 @@ impl<'a> Sink<'a> {
         self.base.get().ok_or(Error::Interrupted)
     }
 
+    /// What the repository had when the session began; it is read once.
+    pub(crate) fn index(&self) -> Result<Arc<Index>> {
+        Ok(self.base()?.index.clone())
+    }
+
     fn load_base(&self) -> Result<Base> {
         let repo = self.running.repo;
         let (index, problems) = repo.index_with_problems(&self.running.view)?;
@@ -121,11 +185,11 @@ impl<'a> Sink<'a> {
             self.running.may_reuse(&p.pack) && present.contains(&(p.pack.id, p.size))
         };
         let usable = index.packs.iter().map(usable).collect();
-        Ok(Base { index, usable })
+        Ok(Base { index: Arc::new(index), usable })
     }
 
     /// Whether the repository has a chunk that may be reused.
-    pub(super) fn has(&self, kind: PackKind, id: &ChunkId) -> Result<bool> {
+    pub(crate) fn has(&self, kind: PackKind, id: &ChunkId) -> Result<bool> {
         let base = self.base()?;
         let usable = |e: &crate::index::Entry| {
             base.usable[e.pack as usize] && base.index.pack(e).pack.kind == kind
@@ -134,7 +198,7 @@ impl<'a> Sink<'a> {
     }
 
     /// Stores a chunk unless it is known. Returns its id.
-    pub(super) fn put(
+    pub(crate) fn put(
         &self,
         kind: PackKind,
         plain: &[u8],
@@ -146,7 +210,7 @@ impl<'a> Sink<'a> {
     }
 
     /// The same, where the id was computed before.
-    pub(super) fn put_as(
+    pub(crate) fn put_as(
         &self,
         kind: PackKind,
         id: ChunkId,
@@ -188,8 +252,34 @@ impl<'a> Sink<'a> {
         PackBuilder::new(kind, repo.id(), repo.domain(), key, seal.clone(), buffer)
     }
 
+    /// Runs `work` while packs for a distant store are uploaded beside it.
+    pub(crate) fn with_uploads<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        if !fetch::is_distant(self.running.repo.store()) {
+            return work();
+        }
+        std::thread::scope(|scope| {
+            let (queue, packs) = crossbeam_channel::bounded(0);
+            *lock(&self.uploads.queue) = Some(queue);
+            for _ in 0..UPLOADS {
+                let packs: Receiver<Sealed> = packs.clone();
+                scope.spawn(move || packs.iter().for_each(|p| self.uploads.arrived(self.write(p))));
+            }
+            drop(packs);
+            let result = work();
+            *lock(&self.uploads.queue) = None;
+            result
+        })
+    }
+
     fn close(&self, pack: PackBuilder) -> Result<()> {
-        let sealed = pack.finish();
+        self.uploads.failed()?;
+        match self.uploads.hand_over(pack.finish()) {
+            Some(pack) => self.write(pack),
+            None => Ok(()),
+        }
+    }
+
+    fn write(&self, sealed: Sealed) -> Result<()> {
         let writer = self.running.stamp.writer;
         let name = names::pack(&writer, sealed.kind, &sealed.id);
         self.running.repo.store().create(&name, &sealed.bytes, Durability::Visible)?;
@@ -232,12 +322,13 @@ impl<'a> Sink<'a> {
     }
 
     /// Writes what is still open; returns all segments of the session.
-    pub(super) fn finish(&self) -> Result<Vec<ObjectHash>> {
+    pub(crate) fn finish(&self) -> Result<Vec<ObjectHash>> {
         for open in &self.open {
             for pack in std::mem::take(&mut *lock(open)) {
                 self.close(pack)?;
             }
         }
+        self.uploads.wait()?;
         let mut writing = lock(&self.writing);
         self.write_segment(&mut writing)?;
         Ok(std::mem::take(&mut writing.all))

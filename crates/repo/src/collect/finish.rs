@@ -9,6 +9,7 @@ use nodekeep_store::{Created, Durability};
 use crate::control::{Checkpoint, CollectionOutcome, PackRef};
 use crate::crypto::SigningKey;
 use crate::error::{Error, Result};
+use crate::fetch;
 use crate::id::{MemberId, ObjectHash, PackId};
 use crate::index::{Index, PackInfo, SEGMENT_ENTRIES, Segment};
 use crate::names;
@@ -230,9 +231,8 @@ impl Finish<'_> {
         now: &BTreeSet<SegmentRef>,
     ) -> Result<()> {
         let store = self.repo.store();
-        for (writer, hash) in old.difference(now) {
-            store.delete(&names::segment(writer, hash))?;
-        }
+        let stale = old.difference(now).map(|(writer, hash)| names::segment(writer, hash));
+        fetch::delete_all(store, &stale.collect::<Vec<_>>())?;
         delete_packs(self.repo, &self.condemned)?;
         sweep_closed(self.repo, number)?;
         sweep_collections(self.repo, self.collections)
@@ -242,12 +242,12 @@ impl Finish<'_> {
 /// Deletes checkpoints but for the newest two, and the objects of closed generations but for the last: with the second checkpoint it
 /// stands in for the newest, should that be damaged.
 fn sweep_closed(repo: &Repository, open: u64) -> Result<()> {
-    for object in repo.store().list("g/")? {
-        let generation = names::parse_in_generation(&object.name).map(|name| name.generation);
-        if generation.is_some_and(|generation| generation + 1 < open) {
-            repo.store().delete(&object.name)?;
-        }
-    }
+    let is_closed = |name: &String| {
+        let generation = names::parse_in_generation(name).map(|name| name.generation);
+        generation.is_some_and(|generation| generation + 1 < open)
+    };
+    let listed = repo.store().list("g/")?.into_iter().map(|object| object.name);
+    fetch::delete_all(repo.store(), &listed.filter(is_closed).collect::<Vec<_>>())?;
     for object in repo.store().list(names::CHECKPOINTS)? {
         let number = names::number(&object.name, names::CHECKPOINTS, "");
         if number.is_some_and(|number| number + 1 < open) {
@@ -301,8 +301,6 @@ pub(super) fn delete_packs<'a>(
     repo: &Repository,
     packs: impl IntoIterator<Item = &'a PackRef>,
 ) -> Result<()> {
-    for pack in packs {
-        repo.store().delete(&pack.name())?;
-    }
-    Ok(())
+    let names: Vec<String> = packs.into_iter().map(PackRef::name).collect();
+    Ok(fetch::delete_all(repo.store(), &names)?)
 }

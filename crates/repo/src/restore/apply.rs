@@ -59,11 +59,7 @@ impl Batch {
 }
 
 fn chunks(entry: &Entry) -> impl Iterator<Item = &ChunkId> {
-    let runs = match &entry.kind {
-        Kind::File { runs, .. } => runs.as_slice(),
-        _ => &[],
-    };
-    runs.iter().filter_map(|run| match run {
+    entry.runs().iter().filter_map(|run| match run {
         Run::Data { chunk, .. } => Some(chunk),
         Run::Hole { .. } => None,
     })

@@ -1,21 +1,125 @@
-//! The chunks that were read last: consecutive small files come from few.
+//! The chunks that were read last: consecutive small files come from few. On a distant store, also what will be read next: chunks that lie
+//! one after the other come with one request.
+
+use std::collections::VecDeque;
 
 use crate::error::{Damage, Error, Result};
+use crate::fetch;
 use crate::id::ChunkId;
+use crate::index::Entry as Place;
 use crate::pack::PackKind;
 use crate::reader::{Buffers, ChunkReader};
 use crate::tree::Run;
+use crate::walk::places;
 
 /// How many chunks are kept.
 const KEPT: usize = 4;
+/// The same on a distant store, where many threads wait for answers.
+const KEPT_DISTANT: usize = 2;
+/// No more is asked for at once, in bytes, unless one chunk is larger.
+const SPAN: u64 = 2 * 1024 * 1024;
 
 /// Chunks read last, the latest first; one for each thread.
-#[derive(Default)]
 pub struct ChunkCache {
     slots: Vec<(Option<ChunkId>, Buffers)>,
+    kept: usize,
+    ahead: Option<Ahead>,
+}
+
+/// What is read ahead.
+#[derive(Default)]
+struct Ahead {
+    expected: VecDeque<ChunkId>,
+    span: Span,
+}
+
+/// Bytes of a pack that hold several chunks.
+#[derive(Default)]
+struct Span {
+    pack: Option<u32>,
+    start: u64,
+    bytes: Vec<u8>,
+}
+
+impl Span {
+    /// The stored bytes of a place, to be decrypted where they are: every chunk is taken once.
+    fn take(&mut self, place: &Place) -> Option<&mut [u8]> {
+        let from = u64::from(place.offset).checked_sub(self.start)? as usize;
+        let stored = self.bytes.get_mut(from..from + place.stored as usize)?;
+        (self.pack == Some(place.pack)).then_some(stored)
+    }
+}
+
+impl Ahead {
+    /// Reads the chunk with those that are expected next and lie right behind it; false where only the usual way may know what to do.
+    fn read(&mut self, reader: &ChunkReader, id: &ChunkId, buffers: &mut Buffers) -> bool {
+        match self.expected.iter().position(|next| next == id) {
+            Some(at) => drop(self.expected.drain(..=at)),
+            None => return false,
+        }
+        let Some(place) = first_place(reader, id) else {
+            return false;
+        };
+        if self.span.take(&place).is_none() && !self.fetch(reader, &place) {
+            return false;
+        }
+        let stored = self.span.take(&place);
+        let read = stored.is_some_and(|stored| reader.open_at(&place, stored, buffers).is_ok());
+        if !read {
+            self.span = Span::default();
+        }
+        read
+    }
+
+    fn fetch(&mut self, reader: &ChunkReader, first: &Place) -> bool {
+        let start = u64::from(first.offset);
+        let mut end = start + u64::from(first.stored);
+        for next in self.expected.iter().map_while(|id| first_place(reader, id)) {
+            let after = u64::from(next.offset) + u64::from(next.stored);
+            if next.pack != first.pack || u64::from(next.offset) != end || after - start > SPAN {
+                break;
+            }
+            end = after;
+        }
+        let name = reader.index().pack(first).pack.name();
+        self.span.bytes.resize((end - start) as usize, 0);
+        (self.span.pack, self.span.start) = (Some(first.pack), start);
+        let read = reader.store().read_into(&name, start, &mut self.span.bytes);
+        if read.is_err() {
+            self.span = Span::default();
+        }
+        read.is_ok()
+    }
+}
+
+fn first_place(reader: &ChunkReader, id: &ChunkId) -> Option<Place> {
+    places(reader.index(), PackKind::Data, id).next().map(|(_, place)| *place)
 }
 
 impl ChunkCache {
+    /// An empty cache for a thread.
+    pub fn new(reader: &ChunkReader) -> Self {
+        let distant = fetch::is_distant(reader.store());
+        let kept = if distant { KEPT_DISTANT } else { KEPT };
+        Self { slots: Vec::new(), kept, ahead: distant.then(Ahead::default) }
+    }
+
+    /// Says which runs will be asked for next, in their order.
+    pub fn expect<'r>(&mut self, runs: impl Iterator<Item = &'r Run>) {
+        let Some(ahead) = &mut self.ahead else {
+            return;
+        };
+        ahead.expected.clear();
+        for run in runs {
+            match run {
+                Run::Data { chunk, .. } if ahead.expected.back() != Some(chunk) => {
+                    ahead.expected.push_back(*chunk);
+                }
+                _ => (),
+            }
+        }
+    }
+
     /// The bytes of a run; `None` for a hole.
     ///
     /// # Errors
@@ -41,13 +145,16 @@ impl ChunkCache {
 
     /// Reads a chunk in place of the one that was not used for longest.
     fn load(&mut self, reader: &ChunkReader, id: &ChunkId) -> Result<usize> {
-        if self.slots.len() < KEPT {
+        if self.slots.len() < self.kept {
             self.slots.push((None, Buffers::new()));
         }
         let last = self.slots.len() - 1;
         let slot = &mut self.slots[last];
         slot.0 = None;
-        reader.chunk(PackKind::Data, id, &mut slot.1)?;
+        let ahead = self.ahead.as_mut();
+        if !ahead.is_some_and(|ahead| ahead.read(reader, id, &mut slot.1)) {
+            reader.chunk(PackKind::Data, id, &mut slot.1)?;
+        }
         slot.0 = Some(*id);
         Ok(last)
     }

@@ -36,6 +36,7 @@ use self::spared::Spared;
 use self::want::{Placing, Want};
 use self::write::Work;
 use crate::error::{Error, Result};
+use crate::fetch;
 use crate::monitor::Monitor;
 use crate::reader::ChunkReader;
 use crate::repository::{Repository, SnapshotRecord};
@@ -332,6 +333,13 @@ impl<'a> Job<'a> {
         planning.plan(self.want()?, base, self.ground.shown())
     }
 
+    /// Threads that write. On a distant store most of them wait for what they asked for.
+    fn writers(&self) -> usize {
+        let store = self.reader.store();
+        let waiting = if fetch::is_distant(store) { store.in_flight() } else { 0 };
+        self.options.threads.unwrap_or_else(|| self.options.threads().max(waiting))
+    }
+
     fn look(&self) -> Result<RestorePlan> {
         self.plan(self.ground.open(true)?)
     }
@@ -366,7 +374,7 @@ impl<'a> Job<'a> {
         let mut work = Work::new(&self.reader, &plan, setter, self.monitor, self.ground.shown());
         work.verify = self.options.verify;
         work.direct = self.ground.is_fresh();
-        apply::apply(&work, self.want()?, base, self.options.threads())?;
+        apply::apply(&work, self.want()?, base, self.writers())?;
         let (done, problems) = work.into_results();
         let mut report = report_of(&plan);
         report.created = done.created.load(Ordering::Relaxed);

@@ -213,7 +213,6 @@ impl Drop for Draft<'_> {
 }
 
 /// Working memory of a thread.
-#[derive(Default)]
 struct Memory {
     chunks: ChunkCache,
     buffer: Vec<u8>,
@@ -299,7 +298,7 @@ impl<'a> Work<'a> {
 
     /// Does jobs until there are no more.
     pub fn run(&self, jobs: crossbeam_channel::Receiver<Job<'_>>) {
-        let mut memory = Memory::default();
+        let mut memory = Memory { chunks: ChunkCache::new(self.reader), buffer: Vec::new() };
         for job in jobs {
             match job {
                 _ if self.stopped() => {}
@@ -313,6 +312,7 @@ impl<'a> Work<'a> {
         if let Some(first) = leaves.first() {
             self.monitor.path(&super::bytes_of(&self.shown(first.node)));
         }
+        memory.chunks.expect(leaves.iter().flat_map(|leaf| leaf.entry.runs()));
         for leaf in leaves {
             if self.stopped() {
                 return;
@@ -473,6 +473,7 @@ impl<'a> Work<'a> {
         let runs = &all[runs];
         let mut failure = large.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
         if failure.is_none() {
+            memory.chunks.expect(runs.iter());
             failure = self.write_runs(large.fd.as_fd(), runs, offset, memory).err();
             self.monitor.advance(0, runs.iter().map(Run::len).sum());
         }

@@ -5,6 +5,7 @@ mod collect;
 mod crash;
 mod damage;
 mod diff;
+mod distant;
 mod frozen;
 mod fs_source;
 mod lab;
