@@ -45,6 +45,7 @@ usage: cargo xtask COMMAND
       --quick          a few minutes; where the servers cannot be had, it says so and succeeds
       --seed N         another sequence of chances (default 1)
       --rounds N       so many rounds of each scenario instead of its own number
+      --serve          only start the servers, print keys, and serve until the input ends
       --bin FILE       this nodekeep instead of building one
   fuzz [SECONDS]       every fuzz target for this long (default 60)
 ";

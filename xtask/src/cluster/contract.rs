@@ -8,8 +8,18 @@ use super::stage::Stage;
 use crate::error::Error;
 use crate::place;
 
-/// Runs the suite's tests of S3 with these servers.
+/// Runs the suite with servers that create an object only if it is absent.
 pub fn run<C>(stage: &mut Stage<C>) -> Result<String, Error> {
+    perform(stage, &[])
+}
+
+/// Runs what is left of the suite with servers that overwrite.
+pub fn of_liars<C>(stage: &mut Stage<C>) -> Result<String, Error> {
+    perform(stage, &[("NODEKEEP_TEST_S3_LIES", "1")])
+}
+
+/// The variables are those of `crates/store/tests/it/s3.rs`.
+fn perform<C>(stage: &Stage<C>, variables: &[(&str, &str)]) -> Result<String, Error> {
     let bucket = "contract";
     let S3 { server, region, keys } = &stage.owner;
     stage.owner.create_bucket(bucket, false)?;
@@ -23,8 +33,8 @@ pub fn run<C>(stage: &mut Stage<C>) -> Result<String, Error> {
     cargo.args(["test", "--locked", "--package", "nodekeep-store", "--test", "it"]);
     cargo.env("NODEKEEP_TEST_S3_ENDPOINT", format!("http://{server}"));
     cargo.env("NODEKEEP_TEST_S3_BUCKET", bucket).env("NODEKEEP_TEST_S3_REGION", region);
-    cargo.env("NODEKEEP_TEST_S3_ACCESS_KEY", &keys.access);
-    cargo.env("NODEKEEP_TEST_S3_SECRET_KEY", &keys.secret);
+    cargo.env("AWS_ACCESS_KEY_ID", &keys.access).env("AWS_SECRET_ACCESS_KEY", &keys.secret);
+    cargo.envs(variables.iter().copied());
     cargo.stdin(Stdio::null()).stdout(output).stderr(errors);
     let status = cargo
         .status()

@@ -19,6 +19,7 @@ mod server;
 mod stage;
 mod together;
 mod worst_day;
+mod write_only;
 
 use std::ffi::OsString;
 use std::fs;
@@ -30,6 +31,7 @@ use crate::error::Error;
 use crate::place;
 use ceph::Ceph;
 use garage::Garage;
+use s3::S3;
 use stage::Stage;
 
 /// One promise, tried on a cluster; what it returns is printed.
@@ -41,7 +43,7 @@ struct Scenario<C> {
     run: fn(&mut Stage<C>) -> Result<String, Error>,
 }
 
-const ON_CEPH: [Scenario<Ceph>; 9] = [
+const ON_CEPH: [Scenario<Ceph>; 10] = [
     Scenario {
         name: "server",
         promise: "the gateway creates an object once, whoever races",
@@ -91,6 +93,12 @@ const ON_CEPH: [Scenario<Ceph>; 9] = [
         run: network::hopeless,
     },
     Scenario {
+        name: "write-only",
+        promise: "under the documented policy a node can add and nothing else",
+        is_quick: true,
+        run: write_only::run,
+    },
+    Scenario {
         name: "worst-day",
         promise: "the words alone list everything and bring it back",
         is_quick: true,
@@ -98,12 +106,20 @@ const ON_CEPH: [Scenario<Ceph>; 9] = [
     },
 ];
 
-const ON_GARAGE: [Scenario<Garage>; 1] = [Scenario {
-    name: "server",
-    promise: "Garage lies about creating if absent",
-    is_quick: true,
-    run: server::lying,
-}];
+const ON_GARAGE: [Scenario<Garage>; 2] = [
+    Scenario {
+        name: "server",
+        promise: "Garage lies about creating if absent",
+        is_quick: true,
+        run: server::lying,
+    },
+    Scenario {
+        name: "contract",
+        promise: "the probe of the store sees the lie",
+        is_quick: false,
+        run: contract::of_liars,
+    },
+];
 
 /// What to run.
 #[derive(Debug)]
@@ -113,6 +129,8 @@ struct Options {
     seed: u64,
     rounds: Option<u64>,
     binary: Option<PathBuf>,
+    /// Only starts the servers, for trials by hand.
+    serve: bool,
 }
 
 /// `cargo xtask test-ceph`.
@@ -124,6 +142,9 @@ pub fn test_ceph(words: Vec<OsString>) -> Result<(), Error> {
     };
     println!("ceph: {} OSDs serve after {:.0} s", ceph::OSDS, started.elapsed().as_secs_f64());
     let owner = ceph.create_user("owner")?;
+    if options.serve {
+        return serve(&[owner, ceph.create_user("other")?]);
+    }
     let mut stage = Stage::new(ceph, owner, binary(&options)?, options.seed)?;
     perform("test-ceph", &mut stage, &ON_CEPH, &options, Ceph::keep_logs)
 }
@@ -137,8 +158,25 @@ pub fn test_garage(words: Vec<OsString>) -> Result<(), Error> {
     };
     println!("garage: serves after {:.0} s", started.elapsed().as_secs_f64());
     let owner = garage.create_user("owner")?;
+    if options.serve {
+        return serve(&[owner]);
+    }
     let mut stage = Stage::new(garage, owner, binary(&options)?, options.seed)?;
     perform("test-garage", &mut stage, &ON_GARAGE, &options, Garage::keep_logs)
+}
+
+/// Says how to reach the servers, and keeps them until the input ends.
+fn serve(users: &[S3]) -> Result<(), Error> {
+    for S3 { server, region, keys } in users {
+        println!(
+            "AWS_ENDPOINT_URL=http://{server} AWS_REGION={region} AWS_ACCESS_KEY_ID={} AWS_SECRET_ACCESS_KEY={}",
+            keys.access, keys.secret
+        );
+    }
+    println!("serving until end of input (Ctrl-D)");
+    std::io::copy(&mut std::io::stdin(), &mut std::io::sink())
+        .map(drop)
+        .map_err(Error::file("/dev/stdin"))
 }
 
 /// With `--quick`, a machine that cannot carry the servers is no failure.
@@ -160,6 +198,7 @@ fn parse<C>(words: Vec<OsString>, scenarios: &[Scenario<C>]) -> Result<Options, 
         seed: args.value("--seed", "a number")?.unwrap_or(1),
         rounds: args.value("--rounds", "a number of rounds")?,
         binary: args.path("--bin")?,
+        serve: args.flag("--serve"),
     };
     args.finish()?;
     let names: Vec<&str> = scenarios.iter().map(|scenario| scenario.name).collect();
