@@ -8,10 +8,11 @@ mod config;
 mod listing;
 mod profile;
 mod sign;
+mod versions;
 mod xml;
 
 use reqwest::Method;
-use reqwest::header::{HeaderMap, HeaderValue, IF_NONE_MATCH, RANGE};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RANGE};
 use reqwest::redirect::Policy;
 
 use crate::address::is_loopback;
@@ -22,6 +23,12 @@ use crate::{Created, Durability, Object, Op, Place, StoreError, StoreErrorKind};
 
 use config::Settings;
 use sign::Signer;
+use versions::{Marker, Part, Version, Versions};
+
+/// Bytes of a short answer.
+const MAX_ANSWER: usize = 64 << 10;
+/// In the answers of buckets that keep versions: which one it is about.
+const VERSION_ID: HeaderName = HeaderName::from_static("x-amz-version-id");
 
 pub(crate) struct Bucket {
     net: Net,
@@ -32,6 +39,7 @@ pub(crate) struct Bucket {
     /// Before the names in keys: empty, or ending with a slash.
     root: String,
     character: Character,
+    versions: Versions,
 }
 
 impl Bucket {
@@ -55,7 +63,8 @@ impl Bucket {
         };
         let root = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
         let character = Character { place, ..Character::behind_network() };
-        Ok(Self { net, signer, url: settings.url, root, character, location })
+        let versions = Versions::default();
+        Ok(Self { net, signer, url: settings.url, root, character, location, versions })
     }
 
     fn scene<'a>(&'a self, op: Op, object: &'a str) -> Scene<'a> {
@@ -84,34 +93,179 @@ impl Bucket {
         self.net.call(request).map_err(|failure| scene.fail(failure))
     }
 
-    /// A request about one object that sends nothing.
+    /// A request about one object, or one version of it, that sends nothing.
     fn ask(
+        &self,
+        scene: Scene<'_>,
+        method: Method,
+        version: Option<&str>,
+        range: Option<HeaderValue>,
+        want: Want,
+    ) -> Result<Reply, StoreError> {
+        let headers = range.map(|range| (RANGE, range)).into_iter().collect();
+        let mut url = self.object_url(scene.object);
+        if let Some(version) = version {
+            url = format!("{url}?versionId={}", encoded(version));
+        }
+        self.send(scene, method, url, headers, &[], want)
+    }
+
+    /// The same about the version that is the object, where the bucket keeps versions.
+    fn read(
         &self,
         scene: Scene<'_>,
         method: Method,
         range: Option<HeaderValue>,
         want: Want,
     ) -> Result<Reply, StoreError> {
-        let headers = range.map(|range| (RANGE, range)).into_iter().collect();
-        self.send(scene, method, self.object_url(scene.object), headers, &[], want)
+        let name = scene.object;
+        let known = self.versions.remembered(name);
+        let reply = self.ask(scene, method.clone(), known.as_deref(), range.clone(), want)?;
+        if known.is_some() {
+            if reply.status == 404 {
+                self.versions.forget(name);
+            }
+            return Ok(reply);
+        }
+        let Some(newest) = version_of(&reply) else {
+            return Ok(reply);
+        };
+        let Some(object) = self.object_version(scene)? else {
+            return Ok(Reply { status: 404, ..reply });
+        };
+        self.versions.remember(name, &object);
+        if object == newest {
+            return Ok(reply);
+        }
+        self.ask(scene, method, Some(&object), range, want)
     }
 
     /// Status and headers of an object. A refused HEAD has no body that says why, so that the
     /// reason is asked for.
     fn head(&self, op: Op, name: &str) -> Result<Reply, StoreError> {
         let scene = self.scene(op, name);
-        let reply = self.ask(scene, Method::HEAD, None, Want::Head)?;
+        let reply = self.read(scene, Method::HEAD, None, Want::Head)?;
         match reply.status {
             _ if reply.is_success() => Ok(reply),
             404 => Err(scene.of_kind(StoreErrorKind::NotFound)),
             _ => {
                 let first_byte = Some(HeaderValue::from_static("bytes=0-0"));
-                let explained = self.ask(scene, Method::GET, first_byte, Want::Head)?;
+                let explained = self.read(scene, Method::GET, first_byte, Want::Head)?;
                 let reply = if explained.is_success() { &reply } else { &explained };
                 Err(scene.fail(answer::failure(reply)))
             }
         }
     }
+
+    /// A request about the bucket that asks for text.
+    fn ask_bucket(
+        &self,
+        scene: Scene<'_>,
+        query: &str,
+        limit: usize,
+    ) -> Result<Vec<u8>, StoreError> {
+        let url = format!("{}/?{query}", self.url);
+        let reply = self.send(scene, Method::GET, url, HeaderMap::new(), &[], Want::Text(limit))?;
+        if reply.is_success() {
+            return Ok(reply.body);
+        }
+        let failure = answer::failure(&reply);
+        Err(scene.fail(match reply.status {
+            404 => failure.or_kind(StoreErrorKind::NoSuchBucket),
+            _ => failure,
+        }))
+    }
+
+    /// Whether the bucket keeps versions. Who may not ask learns it from the first answer that names one.
+    fn keeps_versions(&self, scene: Scene<'_>) -> Result<bool, StoreError> {
+        if let Some(known) = self.versions.are_kept() {
+            return Ok(known);
+        }
+        let kept = match self.ask_bucket(scene, "versioning=", MAX_ANSWER) {
+            Ok(xml) => versions::says_kept(&xml).unwrap_or(false),
+            Err(error) if error.kind.is_transient() => return Err(error),
+            Err(_) => false,
+        };
+        self.versions.found(kept);
+        Ok(kept)
+    }
+
+    fn part_of_versions(
+        &self,
+        scene: Scene<'_>,
+        prefix: &str,
+        marker: &Marker,
+    ) -> Result<Part, StoreError> {
+        let query = versions::query(&format!("{}{prefix}", self.root), marker);
+        let xml = self.ask_bucket(scene, &query, versions::MAX_PART)?;
+        let unexpected = StoreErrorKind::UnexpectedAnswer("no listing of versions");
+        versions::parse(&xml).ok_or_else(|| scene.of_kind(unexpected))
+    }
+
+    /// Versions behind `marker`, and as many parts of them as it takes to come to the end of a key.
+    fn some_versions(
+        &self,
+        scene: Scene<'_>,
+        prefix: &str,
+        marker: Marker,
+    ) -> Result<Part, StoreError> {
+        let mut part = self.part_of_versions(scene, prefix, &marker)?;
+        while let Some(next) = part.next.take_if(|_| versions::is_one_key(&part.versions)) {
+            let more = self.part_of_versions(scene, prefix, &next)?;
+            if more.next.as_ref() == Some(&next) {
+                let endless = StoreErrorKind::UnexpectedAnswer("a listing without end");
+                return Err(scene.of_kind(endless));
+            }
+            part.versions.extend(more.versions);
+            part.next = more.next;
+        }
+        Ok(part)
+    }
+
+    /// All versions of one object's key, the newest first.
+    fn versions_of(&self, scene: Scene<'_>) -> Result<Vec<Version>, StoreError> {
+        let key = format!("{}{}", self.root, scene.object);
+        let mut part = self.some_versions(scene, scene.object, Marker::default())?;
+        part.versions.retain(|version| version.key == key);
+        Ok(part.versions)
+    }
+
+    /// The version that is the object; `None` if there is no object.
+    fn object_version(&self, scene: Scene<'_>) -> Result<Option<String>, StoreError> {
+        self.versions.found(true);
+        let versions = self.versions_of(scene)?;
+        Ok(versions::object_among(&versions).map(|version| version.id.clone()))
+    }
+
+    /// Whether the version that was just made is the object; one that is not goes again, if these credentials may delete.
+    fn settle(&self, scene: Scene<'_>, made: &str) -> Result<Created, StoreError> {
+        if self.object_version(scene)?.as_deref() == Some(made) {
+            self.versions.remember(scene.object, made);
+            return Ok(Created::New);
+        }
+        let _ = self.ask(scene, Method::DELETE, Some(made), None, Want::Head);
+        Ok(Created::Exists)
+    }
+
+    /// Deletes all versions, the object last: until then it is what is read.
+    fn delete_versions(&self, scene: Scene<'_>) -> Result<bool, StoreError> {
+        let versions = self.versions_of(scene)?;
+        let was_there = versions::object_among(&versions).is_some();
+        for version in &versions {
+            let reply = self.ask(scene, Method::DELETE, Some(&version.id), None, Want::Head)?;
+            if !reply.is_success() && reply.status != 404 {
+                return Err(scene.fail(answer::failure(&reply)));
+            }
+        }
+        self.versions.forget(scene.object);
+        Ok(was_there)
+    }
+}
+
+/// The version that an answer is about, in buckets that keep versions. In others it is absent, or `null`.
+fn version_of(reply: &Reply) -> Option<String> {
+    let id = reply.header(&VERSION_ID).filter(|id| *id != "null")?;
+    reply.is_success().then(|| id.to_owned())
 }
 
 impl Backend for Bucket {
@@ -129,7 +283,7 @@ impl Backend for Bucket {
         let scene = self.scene(Op::Get, name);
         let size = || self.size(name).map_err(|error| StoreError { op: Op::Get, ..error });
         read_span(scene, span, size, |range| {
-            let reply = self.ask(scene, Method::GET, range, Want::Object(span))?;
+            let reply = self.read(scene, Method::GET, range, Want::Object(span))?;
             match reply.is_success() {
                 true => Ok(reply.body),
                 false => Err(scene.fail(answer::failure(&reply))),
@@ -150,7 +304,10 @@ impl Backend for Bucket {
         let url = self.object_url(name);
         let reply = self.send(scene, Method::PUT, url, if_absent, bytes, Want::Head)?;
         match reply.status {
-            _ if reply.is_success() => Ok(Created::New),
+            _ if reply.is_success() => match version_of(&reply) {
+                None => Ok(Created::New),
+                Some(made) => self.settle(scene, &made),
+            },
             412 => Ok(Created::Exists),
             // An object is never missing for a PUT: the bucket is.
             404 => Err(scene.fail(answer::failure(&reply).or_kind(StoreErrorKind::NoSuchBucket))),
@@ -166,34 +323,34 @@ impl Backend for Bucket {
 
     fn list_page(&self, prefix: &str, token: Option<&str>) -> Result<Page, StoreError> {
         let scene = self.scene(Op::List, prefix);
-        let query = listing::query(&format!("{}{prefix}", self.root), token);
-        let url = format!("{}/?{query}", self.url);
-        let want = Want::Text(listing::MAX_PAGE);
-        let reply = self.send(scene, Method::GET, url, HeaderMap::new(), &[], want)?;
-        if !reply.is_success() {
-            let failure = answer::failure(&reply);
-            return Err(scene.fail(match reply.status {
-                404 => failure.or_kind(StoreErrorKind::NoSuchBucket),
-                _ => failure,
-            }));
+        if self.keeps_versions(scene)? {
+            let marker =
+                Marker { key: token.unwrap_or_default().to_owned(), version: String::new() };
+            let part = self.some_versions(scene, prefix, marker)?;
+            return Ok(versions::page(&part, &self.root, prefix));
         }
+        let query = listing::query(&format!("{}{prefix}", self.root), token);
+        let xml = self.ask_bucket(scene, &query, listing::MAX_PAGE)?;
         let unexpected = StoreErrorKind::UnexpectedAnswer("no listing");
-        let page = listing::parse(&reply.body, &self.root, prefix);
+        let page = listing::parse(&xml, &self.root, prefix);
         page.ok_or_else(|| scene.of_kind(unexpected))
     }
 
     /// S3 does not tell whether it deleted anything, so that it is asked before. Of two that delete
     /// at once both may be told that it was there; so is who may delete but not read.
     fn delete(&self, name: &str) -> Result<bool, StoreError> {
+        let scene = self.scene(Op::Delete, name);
+        if self.keeps_versions(scene)? {
+            return self.delete_versions(scene);
+        }
         match self.head(Op::Delete, name) {
             Err(error) if error.is_not_found() => return Ok(false),
             Err(error) if error.kind != StoreErrorKind::PermissionDenied => return Err(error),
             Ok(_) | Err(_) => {}
         }
-        let scene = self.scene(Op::Delete, name);
-        let reply = self.ask(scene, Method::DELETE, None, Want::Head)?;
+        let reply = self.ask(scene, Method::DELETE, None, None, Want::Head)?;
         match reply.status {
-            _ if reply.is_success() => Ok(true),
+            200 | 202 | 204 => Ok(true),
             404 => Ok(false),
             _ => Err(scene.fail(answer::failure(&reply))),
         }

@@ -54,7 +54,7 @@ pub(super) fn parse(xml: &[u8], root: &str, prefix: &str) -> Option<Page> {
 }
 
 /// Keys come as in a form: with `+` for a space.
-fn decoded(key: &str) -> Option<String> {
+pub(super) fn decoded(key: &str) -> Option<String> {
     String::from_utf8(percent_decoded(&key.replace('+', " "))?).ok()
 }
 
