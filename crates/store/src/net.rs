@@ -10,7 +10,7 @@ mod tls;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method};
 use tokio::runtime::{Builder, Runtime};
@@ -65,7 +65,7 @@ impl Reply {
 
     /// The length that the header names; a HEAD has one without a body.
     pub(crate) fn content_length(&self) -> Option<u64> {
-        self.header(&reqwest::header::CONTENT_LENGTH)?.trim().parse().ok()
+        self.header(&CONTENT_LENGTH)?.trim().parse().ok()
     }
 }
 
@@ -146,7 +146,11 @@ impl Net {
 }
 
 async fn exchange(client: Client, request: Request, timeouts: Timeouts) -> Result<Reply, Failure> {
-    let Request { method, url, headers, body, want } = request;
+    let Request { method, url, mut headers, body, want } = request;
+    if method == Method::PUT {
+        // The client leaves it out where there is nothing to send; S3 insists on it.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    }
     let patience = patience(timeouts, body.len() as u64);
     let sent = client.request(method, url).headers(headers).body(body).send();
     let response = timeout(patience, sent).await.map_err(|_| Failure::timed_out("no answer"))??;

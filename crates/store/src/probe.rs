@@ -262,3 +262,6 @@ fn permitted<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> 
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }
+
+#[cfg(test)]
+mod tests;

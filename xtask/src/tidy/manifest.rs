@@ -12,6 +12,8 @@ use crate::place;
 pub enum Use {
     /// In the crate itself or its build script.
     Product,
+    /// In the crate itself where a feature is switched on.
+    Feature,
     /// In its tests only.
     Tests,
 }
@@ -69,6 +71,8 @@ fn of_table(table: &Table) -> Vec<Dependency> {
         for (name, value) in entries.into_iter().flatten() {
             let renamed = value.get("package").and_then(Value::as_str);
             let package = renamed.unwrap_or(name).to_owned();
+            let is_optional = value.get("optional").and_then(Value::as_bool) == Some(true);
+            let used = if is_optional { Use::Feature } else { used };
             found.push(Dependency { package, used });
         }
     }
@@ -83,13 +87,14 @@ mod tests {
     fn every_kind_of_dependency_is_seen() {
         let manifest: Table =
             "[dependencies]\na = \"1\"\nb = { package = \"c\", version = \"1\" }\n\
-             [dev-dependencies]\nd.workspace = true\n[target.'cfg(unix)'.dependencies]\ne = \"1\"\n"
+             [dev-dependencies]\nd.workspace = true\n[target.'cfg(unix)'.dependencies]\n\
+             e = { version = \"1\", optional = true }\n"
                 .parse()
                 .unwrap();
         let found: Vec<_> =
             dependencies(&manifest).into_iter().map(|d| (d.package, d.used)).collect();
         let expected =
-            [("a", Use::Product), ("c", Use::Product), ("d", Use::Tests), ("e", Use::Product)];
+            [("a", Use::Product), ("c", Use::Product), ("d", Use::Tests), ("e", Use::Feature)];
         assert_eq!(found, expected.map(|(name, used)| (name.to_owned(), used)));
     }
 }

@@ -120,3 +120,86 @@ fn is_printable(keys: &S3Credentials) -> bool {
 fn bad(what: &'static str) -> Failure {
     Failure::plain(StoreErrorKind::BadOption(what))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(
+        bucket: &str,
+        options: &S3Options,
+        vars: &[(&str, &str)],
+    ) -> Result<Settings, StoreErrorKind> {
+        let vars = vars.iter().map(|(name, value)| (name.into(), value.into()));
+        let found = Settings::find(bucket, options, &Environment::from_vars(vars));
+        found.map_err(|failure| failure.kind)
+    }
+
+    fn url(options: &S3Options, vars: &[(&str, &str)]) -> String {
+        find("bucket", options, vars).unwrap().url
+    }
+
+    #[test]
+    fn the_nearest_word_on_the_endpoint_counts() {
+        let nothing = S3Options::default();
+        assert_eq!(url(&nothing, &[]), "https://bucket.s3.us-east-1.amazonaws.com");
+        let region = [("AWS_DEFAULT_REGION", "eu-1"), ("AWS_REGION", "cn-1")];
+        assert_eq!(url(&nothing, &region), "https://bucket.s3.cn-1.amazonaws.com.cn");
+        let general = [("AWS_ENDPOINT_URL", "https://a:1/")];
+        assert_eq!(url(&nothing, &general), "https://a:1/bucket");
+        let both = [general[0], ("AWS_ENDPOINT_URL_S3", "http://b/s3/")];
+        assert_eq!(url(&nothing, &both), "http://b/s3/bucket");
+        let (endpoint, path_style) = (Some("https://[::1]:9/".to_owned()), Some(true));
+        let chosen = S3Options { endpoint, path_style, ..S3Options::default() };
+        assert_eq!(url(&chosen, &both), "https://[::1]:9/bucket");
+        assert_eq!(find("bucket", &chosen, &both).unwrap().host, "::1");
+        let endpoint = Some("https://s3.example.org".to_owned());
+        let hosted = S3Options { endpoint, path_style: Some(false), ..S3Options::default() };
+        assert_eq!(url(&hosted, &[]), "https://bucket.s3.example.org");
+        let dotted = find("a.b", &nothing, &[]).unwrap().url;
+        assert_eq!(dotted, "https://s3.us-east-1.amazonaws.com/a.b");
+    }
+
+    #[test]
+    fn endpoints_of_no_use_are_refused() {
+        for endpoint in [
+            "s3.example.org",
+            "ftp://host",
+            "https://",
+            "https://user:hush@host",
+            "https://h/?x",
+            "https://h/a/../b",
+            "https://h:x",
+            "https://h\n",
+        ] {
+            let options = S3Options { endpoint: Some(endpoint.into()), ..S3Options::default() };
+            let kind = find("bucket", &options, &[]).err().unwrap();
+            assert!(matches!(kind, StoreErrorKind::BadOption(_)), "{endpoint}");
+            assert!(!kind.to_string().contains("hush"));
+        }
+        let region = Some("eu 1".to_owned());
+        let options = S3Options { region, ..S3Options::default() };
+        assert!(find("bucket", &options, &[]).is_err());
+    }
+
+    #[test]
+    fn keys_come_from_where_they_are_nearest() {
+        let env = [("AWS_ACCESS_KEY_ID", "A"), ("AWS_SECRET_ACCESS_KEY", "B")];
+        let mut options = S3Options::default();
+        let id = |options: &S3Options, vars: &[(&str, &str)]| {
+            let keys = find("bucket", options, vars).unwrap().credentials;
+            keys.map(|keys| keys.access_key_id)
+        };
+        assert_eq!(id(&options, &env), Some("A".to_owned()));
+        assert_eq!(id(&options, &env[..1]), None);
+        let spaced = [env[0], ("AWS_SECRET_ACCESS_KEY", "B\r\nX: y")];
+        let refused = find("bucket", &options, &spaced).err();
+        assert_eq!(refused, Some(StoreErrorKind::BadCredentials));
+        let (access_key_id, secret_access_key) = ("C".to_owned(), "D".to_owned());
+        options.credentials =
+            Some(S3Credentials { access_key_id, secret_access_key, session_token: None });
+        assert_eq!(id(&options, &env), Some("C".to_owned()));
+        options.is_anonymous = true;
+        assert_eq!(id(&options, &env), None);
+    }
+}

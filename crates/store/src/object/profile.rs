@@ -108,3 +108,62 @@ fn collect(text: &str, section: &str, settings: &mut BTreeMap<String, String>) -
     }
     is_there
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(
+        config: &str,
+        credentials: &str,
+        chosen: Option<&str>,
+        vars: &[(&str, &str)],
+    ) -> Result<Profile, Failure> {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join(".aws");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("config"), config).unwrap();
+        std::fs::write(folder.join("credentials"), credentials).unwrap();
+        let vars = vars.iter().map(|(name, value)| (name.into(), value.into()));
+        let home = ("HOME".into(), home.path().into());
+        Profile::load(chosen, &Environment::from_vars(vars.chain([home])))
+    }
+
+    const CONFIG: &str = "# comment\n[default]\nregion = eu-1\ns3 =\n    endpoint_url = nested\n\
+        [profile  work]\nregion=eu-2\nendpoint_url = https://s3.example.org\n[other]\nregion=no\n";
+    const KEYS: &str = "[default]\naws_access_key_id = A\naws_secret_access_key = B=+/\n\
+        [work]\nAWS_ACCESS_KEY_ID=C\naws_secret_access_key=D\naws_session_token = E\n";
+
+    #[test]
+    fn settings_come_from_both_files() {
+        let default = load(CONFIG, KEYS, None, &[]).unwrap();
+        assert_eq!(default.get("region"), Some("eu-1"));
+        assert_eq!(default.get("endpoint_url"), None);
+        assert_eq!(default.credentials().unwrap().secret_access_key, "B=+/");
+        for profile in [
+            load(CONFIG, KEYS, Some("work"), &[("AWS_PROFILE", "default")]).unwrap(),
+            load(CONFIG, KEYS, None, &[("AWS_PROFILE", "work")]).unwrap(),
+        ] {
+            assert_eq!(profile.get("endpoint_url"), Some("https://s3.example.org"));
+            let keys = profile.credentials().unwrap();
+            assert_eq!((keys.access_key_id, keys.session_token), ("C".into(), Some("E".into())));
+        }
+    }
+
+    #[test]
+    fn a_named_profile_must_exist_and_others_need_not() {
+        let error = load(CONFIG, KEYS, Some("nobody"), &[]).err().unwrap();
+        assert_eq!(error.kind, StoreErrorKind::NoCredentials);
+        assert!(load(CONFIG, KEYS, Some("other"), &[]).is_err(), "no `profile` before the name");
+        assert!(load("", "", None, &[]).unwrap().credentials().is_none());
+        let elsewhere = [("AWS_CONFIG_FILE", "/nowhere"), ("AWS_SHARED_CREDENTIALS_FILE", "/no")];
+        assert!(load(CONFIG, KEYS, None, &elsewhere).unwrap().credentials().is_none());
+    }
+
+    #[test]
+    fn what_stands_instead_of_keys_is_told() {
+        let config = "[default]\nsso_session = x\n";
+        let advice = load(config, "", None, &[]).unwrap().instead_of_keys().unwrap();
+        assert!(advice.contains("sso_session") && advice.contains("export-credentials"));
+    }
+}
