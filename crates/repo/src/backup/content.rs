@@ -136,7 +136,7 @@ fn only_run(entry: &Entry, wanted: &[u8; 32]) -> Option<Run> {
 }
 
 /// SQLite rewrites pages here and there: small chunks keep what did not change.
-fn sizes_for(data: &[u8]) -> Sizes {
+pub(crate) fn sizes_for(data: &[u8]) -> Sizes {
     if data.starts_with(b"SQLite format 3\0") { Sizes::DATABASE } else { Sizes::MEDIA }
 }
 
@@ -207,8 +207,8 @@ impl Work<'_> {
         let mut end = 0;
         for member in members.iter_mut() {
             let Place::Group(start) = member.place else { continue };
-            if let Some(run) = small.get(&member.hash) {
-                member.place = Place::Known(*run);
+            if let Some(run) = small.get(&member.hash, member.len) {
+                member.place = Place::Known(run);
                 continue;
             }
             let start = start as usize;
@@ -223,8 +223,8 @@ impl Work<'_> {
         let chunk = self.running.repo.domain().chunk_id(PackKind::Data, group);
         for member in members {
             if let Place::Group(offset) = member.place {
-                let run = Run::Data { chunk, offset, len: member.len };
-                member.place = Place::Known(*small.entry(member.hash).or_insert(run));
+                let run = small.put(&member.hash, chunk, offset, member.len);
+                member.place = Place::Known(run);
             }
         }
         Some(chunk)

@@ -10,6 +10,7 @@ mod order;
 mod queue;
 pub mod session;
 pub(crate) mod sink;
+mod small;
 mod walk;
 
 use std::collections::HashMap;
@@ -29,6 +30,7 @@ use crate::backup::order::Order;
 use crate::backup::queue::{Next, Queue};
 use crate::backup::session::Running;
 use crate::backup::sink::Sink;
+use crate::backup::small::SmallFiles;
 use crate::backup::walk::{Linked, Walked, Walker};
 use crate::codec::Compression;
 use crate::error::{Error, Result};
@@ -37,7 +39,7 @@ use crate::monitor::Monitor;
 use crate::repository::Repository;
 use crate::snapshot::{Counts, Root as SnapshotRoot, Snapshot};
 use crate::source::{Root, Source};
-use crate::tree::{Entry, Kind, Run};
+use crate::tree::{Entry, Kind};
 use crate::wire::Decoder;
 
 /// How to back up.
@@ -181,7 +183,7 @@ struct Work<'a> {
     /// In which groups are placed.
     order: Order,
     /// Small files of this session by their hash.
-    small: Mutex<HashMap<[u8; 32], Run>>,
+    small: Mutex<SmallFiles>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
