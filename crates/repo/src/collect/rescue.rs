@@ -53,14 +53,14 @@ impl<'a> Rescue<'a> {
         monitor: &dyn Monitor,
     ) -> Result<()> {
         let wanted = self.wanted(chosen, doomed);
-        let mut numbers: Vec<u32> = wanted.keys().copied().collect();
-        numbers.sort_unstable();
-        for number in numbers {
+        let index = self.index;
+        let place = |at: &u32| &index.entries()[*at as usize];
+        for of_pack in wanted.chunk_by(|a, b| place(a).pack == place(b).pack) {
             if monitor.interrupted() {
                 return Err(Error::Interrupted);
             }
-            let pack = self.index.packs[number as usize].pack;
-            match self.copy_pack(&pack, &wanted[&number]) {
+            let pack = index.pack(place(&of_pack[0])).pack;
+            match self.copy_pack(&pack, of_pack.iter().map(|at| place(at).id).collect()) {
                 Err(error @ Error::Damaged { .. }) => {
                     monitor.problem(pack.name().as_bytes(), &error.to_string());
                     self.damaged.insert(pack);
@@ -71,20 +71,19 @@ impl<'a> Rescue<'a> {
         Ok(())
     }
 
-    fn wanted(&self, chosen: &Bits, doomed: &[PackRef]) -> HashMap<u32, HashSet<ChunkId>> {
+    /// Positions of the chosen places in doomed packs, pack after pack: one number for each, for there may be millions.
+    fn wanted(&self, chosen: &Bits, doomed: &[PackRef]) -> Vec<u32> {
         let doomed: HashSet<u32> =
             doomed.iter().filter_map(|pack| self.index.pack_number(&pack.id)).collect();
-        let mut wanted: HashMap<u32, HashSet<ChunkId>> = HashMap::new();
-        for (at, place) in self.index.entries().iter().enumerate() {
-            if chosen.get(at) && doomed.contains(&place.pack) {
-                wanted.entry(place.pack).or_default().insert(place.id);
-            }
-        }
+        let places = self.index.entries().iter().enumerate();
+        let wanted = places.filter(|(at, place)| chosen.get(*at) && doomed.contains(&place.pack));
+        let mut wanted: Vec<u32> = wanted.map(|(at, _)| at as u32).collect();
+        wanted.sort_unstable_by_key(|at| (self.index.entries()[*at as usize].pack, *at));
         wanted
     }
 
     /// The pack's own table decides where its chunks lie, not what a segment says of it.
-    fn copy_pack(&mut self, pack: &PackRef, wanted: &HashSet<ChunkId>) -> Result<()> {
+    fn copy_pack(&mut self, pack: &PackRef, mut wanted: HashSet<ChunkId>) -> Result<()> {
         let name = pack.name();
         let bytes = read_whole(self.repo, pack)?;
         let opened = open_whole(self.repo, pack, &bytes)?;
@@ -93,11 +92,10 @@ impl<'a> Rescue<'a> {
             return Err(Error::damaged(name, Damage::Missing));
         }
         let mut offset = opened.layout.header_len as usize;
-        let mut left = wanted.clone();
         for entry in &opened.table.entries {
             let stored = &bytes[offset..offset + entry.stored as usize];
             offset += entry.stored as usize;
-            if left.remove(&entry.id) {
+            if wanted.remove(&entry.id) {
                 self.append(pack.kind, entry, stored, &opened)?;
             }
         }
