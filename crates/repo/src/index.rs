@@ -1,8 +1,8 @@
 //! The index: which chunk lies where. Segments are its objects (`docs/format.md`, section 4.9); [`Index`] is what they add up to in memory,
 //! at most 64 bytes a chunk.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 
 use crate::control::PackRef;
 use crate::crypto::{Gcm, SigningKey, hkdf, random};
@@ -10,7 +10,7 @@ use crate::error::Damage;
 use crate::frame::{self, Kind};
 use crate::id::{ChunkId, DomainId, MemberId, PackId, RepoId};
 use crate::keys::{DomainKeys, Seal};
-use crate::pack::{PackKind, Sealed, Table};
+use crate::pack::{PackKind, Sealed, Stream, Table};
 use crate::roster::{Role, Roster};
 use crate::wire::{Decoder, Encoder, Malformed};
 
@@ -157,8 +157,55 @@ pub struct Pack {
     pub size: u64,
     /// Length of the header.
     pub header_len: u32,
-    /// Streams; they name seals of the index.
-    pub streams: Arc<[crate::pack::Stream]>,
+    /// Where its streams begin among those of the index.
+    first_stream: u32,
+}
+
+/// Numbers of packs by their ids. The ids lie with the packs, so that a slot is four bytes: there are as many packs as a sixteenth of the
+/// chunks.
+#[derive(Debug, Default)]
+struct Numbers {
+    slots: Vec<u32>,
+    used: usize,
+    /// Ids are hashes, but a writer can choose among packs until they collide.
+    seed: RandomState,
+}
+
+/// A slot without a pack.
+const FREE: u32 = u32::MAX;
+
+impl Numbers {
+    /// The slot of an id: the one that holds it, or the one where it would go. There is a free one.
+    fn slot(&self, packs: &[Pack], id: &PackId) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut at = self.seed.hash_one(id) as usize & mask;
+        while self.slots[at] != FREE && packs[self.slots[at] as usize].pack.id != *id {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    fn get(&self, packs: &[Pack], id: &PackId) -> Option<u32> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        Some(self.slots[self.slot(packs, id)]).filter(|number| *number != FREE)
+    }
+
+    /// Takes in the last of the packs, whose id is new.
+    fn add_last(&mut self, packs: &[Pack]) {
+        let numbers = if (self.used + 1) * 4 > self.slots.len() * 3 {
+            self.slots = vec![FREE; (self.slots.len() * 2).max(16)];
+            0..packs.len()
+        } else {
+            packs.len() - 1..packs.len()
+        };
+        for number in numbers {
+            let slot = self.slot(packs, &packs[number].pack.id);
+            self.slots[slot] = number as u32;
+        }
+        self.used = packs.len();
+    }
 }
 
 /// Where a chunk lies: 56 bytes.
@@ -187,9 +234,24 @@ pub struct Index {
     pub seals: Vec<Seal>,
     /// Packs.
     pub packs: Vec<Pack>,
-    known: HashMap<PackId, u32>,
+    /// Streams of all packs, pack after pack.
+    streams: Vec<Stream>,
+    numbers: Numbers,
     entries: Vec<Entry>,
+    /// Where the entries of each bucket start, and the end of the last.
+    starts: Vec<u32>,
+    /// So many first bits of an id are the number of its bucket; absent before [`Index::sort`].
+    bits: Option<u32>,
     sorted: bool,
+}
+
+/// Entries in a bucket, more or less: ids are hashes.
+const BUCKET_ENTRIES: usize = 16;
+
+/// The bucket of an id.
+fn bucket(id: &ChunkId, bits: u32) -> usize {
+    let first = u32::from_be_bytes([id.0[0], id.0[1], id.0[2], id.0[3]]);
+    (u64::from(first) >> (32 - bits)) as usize
 }
 
 impl Index {
@@ -217,25 +279,16 @@ impl Index {
     }
 
     fn add_pack(&mut self, info: PackInfo, seals: &[u32]) {
-        let number = self.packs.len() as u32;
-        if self.known.insert(info.pack.id, number).is_some_and(|before| {
-            self.known.insert(info.pack.id, before);
-            true
-        }) {
+        if self.pack_number(&info.pack.id).is_some() {
             return;
         }
-        let streams = info
-            .table
-            .streams
-            .iter()
-            .map(|s| crate::pack::Stream { seal: seals[s.seal as usize], ..*s });
-        let pack = Pack {
-            pack: info.pack,
-            size: info.size,
-            header_len: info.header_len,
-            streams: streams.collect(),
-        };
-        self.packs.push(pack);
+        let number = self.packs.len() as u32;
+        let first_stream = self.streams.len() as u32;
+        let streams = info.table.streams.iter();
+        self.streams.extend(streams.map(|s| Stream { seal: seals[s.seal as usize], ..*s }));
+        let PackInfo { pack, size, header_len, .. } = info;
+        self.packs.push(Pack { pack, size, header_len, first_stream });
+        self.numbers.add_last(&self.packs);
         self.add_entries(number, info.header_len, &info.table);
     }
 
@@ -254,22 +307,51 @@ impl Index {
         if !self.sorted {
             self.entries.sort_unstable_by(|a, b| a.id.cmp(&b.id).then(a.pack.cmp(&b.pack)));
             self.entries.shrink_to_fit();
+            self.packs.shrink_to_fit();
+            self.streams.shrink_to_fit();
+            self.fan_out();
             self.sorted = true;
         }
     }
 
+    /// Notes where the entries of each bucket start: in millions of entries, a binary search waits for memory at every step.
+    fn fan_out(&mut self) {
+        let buckets = (self.entries.len() / BUCKET_ENTRIES).max(1).next_power_of_two();
+        let bits = buckets.trailing_zeros().min(31);
+        let mut starts = Vec::with_capacity(buckets + 1);
+        for (at, entry) in self.entries.iter().enumerate() {
+            starts.resize(starts.len().max(bucket(&entry.id, bits) + 1), at as u32);
+        }
+        starts.resize((1 << bits) + 1, self.entries.len() as u32);
+        (self.bits, self.starts) = (Some(bits), starts);
+    }
+
     /// Every place of a chunk.
     pub fn places(&self, id: &ChunkId) -> &[Entry] {
+        &self.entries[self.range(id)]
+    }
+
+    /// Where the places of a chunk stand among [`Index::entries`].
+    pub fn range(&self, id: &ChunkId) -> Range<usize> {
         debug_assert!(self.sorted, "sort() comes before looking up");
-        let from = self.entries.partition_point(|e| e.id < *id);
+        let from = self.first(id);
         let len = self.entries[from..].iter().take_while(|e| e.id == *id).count();
-        &self.entries[from..from + len]
+        from..from + len
     }
 
     /// Index of the first place of a chunk among [`Index::entries`].
     pub fn position(&self, id: &ChunkId) -> Option<usize> {
-        let from = self.entries.partition_point(|e| e.id < *id);
+        let from = self.first(id);
         self.entries.get(from).filter(|e| e.id == *id).map(|_| from)
+    }
+
+    /// The first entry that is not before an id.
+    fn first(&self, id: &ChunkId) -> usize {
+        let Some(bucket) = self.bits.map(|bits| bucket(id, bits)) else {
+            return 0;
+        };
+        let [from, to] = [0, 1].map(|n| self.starts[bucket + n] as usize);
+        from + self.entries[from..to].partition_point(|e| e.id < *id)
     }
 
     /// All entries, by id.
@@ -279,7 +361,7 @@ impl Index {
 
     /// The number of a pack.
     pub fn pack_number(&self, id: &PackId) -> Option<u32> {
-        self.known.get(id).copied()
+        self.numbers.get(&self.packs, id)
     }
 
     /// The pack of an entry.
@@ -289,7 +371,91 @@ impl Index {
 
     /// Seal and salt that decrypt an entry.
     pub fn stream(&self, entry: &Entry) -> (&Seal, &[u8; 32]) {
-        let stream = &self.packs[entry.pack as usize].streams[entry.stream as usize];
+        let stream = &self.streams[(self.pack(entry).first_stream + entry.stream) as usize];
         (&self.seals[stream.seal as usize], &stream.salt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::KeyId;
+    use crate::keys::Purpose;
+    use crate::pack::PackEntry;
+
+    /// A pack of two chunks in two streams.
+    fn pack(number: u32) -> PackInfo {
+        let id = *blake3::hash(&number.to_le_bytes()).as_bytes();
+        let stream = |salt| Stream { seal: 0, salt: [salt; 32] };
+        let chunk = |n: u8| PackEntry {
+            id: ChunkId(*blake3::hash(&[&id[..], &[n]].concat()).as_bytes()),
+            stored: 10,
+            raw: 5,
+            stream: u32::from(n),
+            counter: 0,
+        };
+        let table = Table {
+            streams: vec![stream(number as u8), stream(!number as u8)],
+            entries: vec![chunk(0), chunk(1)],
+        };
+        let pack = PackRef { writer: MemberId([1; 16]), kind: PackKind::Data, id: PackId(id) };
+        PackInfo { pack, size: 100, header_len: 20, table }
+    }
+
+    fn segment(numbers: std::ops::Range<u32>) -> Segment {
+        let seal =
+            Seal { key: KeyId([2; 32]), purpose: Purpose::Data, group: 1, sealed: vec![3; 48] };
+        Segment { seals: vec![seal], packs: numbers.map(pack).collect() }
+    }
+
+    #[test]
+    fn each_pack_is_taken_in_once_and_found_again() {
+        let mut index = Index::new();
+        assert_eq!(index.pack_number(&pack(0).pack.id), None);
+        for numbers in [0..1, 0..40, 20..500] {
+            index.add(segment(numbers));
+        }
+        index.sort();
+        assert_eq!((index.packs.len(), index.entries().len(), index.seals.len()), (500, 1000, 1));
+        for number in 0..500 {
+            let pack = pack(number);
+            assert_eq!(index.pack_number(&pack.pack.id), Some(number));
+            for entry in &pack.table.entries {
+                let [place] = index.places(&entry.id) else { panic!("it has one place") };
+                assert_eq!((place.pack, place.stream), (number, entry.stream));
+                let salt = pack.table.streams[entry.stream as usize].salt;
+                assert_eq!(index.stream(place).1, &salt);
+            }
+        }
+        assert_eq!(index.pack_number(&pack(500).pack.id), None);
+        for absent in [ChunkId([0; 32]), ChunkId([255; 32]), pack(500).table.entries[0].id] {
+            assert!(index.places(&absent).is_empty() && index.position(&absent).is_none());
+        }
+    }
+
+    #[test]
+    fn places_of_a_chunk_stand_together_whatever_its_id() {
+        // No hash: all in one bucket.
+        let chunk = |n: u8| PackEntry {
+            id: ChunkId(std::array::from_fn(|at| if at == 31 { n } else { 7 })),
+            stored: 10,
+            raw: 5,
+            stream: 0,
+            counter: 0,
+        };
+        let mut index = Index::new();
+        for number in 0..3 {
+            let mut info = pack(number);
+            info.size = 3000;
+            info.table.entries = (0..=200).map(chunk).collect();
+            index.add(Segment { packs: vec![info], ..segment(0..0) });
+        }
+        index.sort();
+        for n in 0..=200 {
+            let packs: Vec<u32> = index.places(&chunk(n).id).iter().map(|e| e.pack).collect();
+            assert_eq!(packs, [0, 1, 2]);
+            assert_eq!(index.position(&chunk(n).id), Some(3 * usize::from(n)));
+        }
+        assert!(index.places(&chunk(201).id).is_empty());
     }
 }

@@ -123,7 +123,11 @@ impl ChunkReader {
         }
         let key = self.content_key(seal, object)?;
         let gcm = Arc::new(Gcm::new(&stream_key(kind, &key.secret, salt)));
-        self.streams.write().expect("no thread panics with this lock").insert(name, gcm.clone());
+        let mut streams = self.streams.write().expect("no thread panics with this lock");
+        if streams.len() >= MOST_STREAMS {
+            streams.clear();
+        }
+        streams.insert(name, gcm.clone());
         Ok(gcm)
     }
 
@@ -332,6 +336,9 @@ fn open_snapshot(
     let plain = crate::codec::decode_unsized(coded, MAX_SNAPSHOT)?;
     Ok(Snapshot::decode(&plain)?)
 }
+
+/// Ciphers that are kept ready, one for each stream: every pack has its own, and there may be very many packs.
+const MOST_STREAMS: usize = 4096;
 
 /// Stored bytes of a chunk can be at most so many.
 pub const MAX_STORED: usize = MAX_CHUNK + TAG_LEN + 1;

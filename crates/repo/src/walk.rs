@@ -43,9 +43,7 @@ impl Bits {
 
 /// Index of the first place of a chunk of a kind among the index's entries: the chunk's own bit.
 pub(crate) fn position(index: &Index, kind: PackKind, id: &ChunkId) -> Option<usize> {
-    let first = index.position(id)?;
-    let of_kind = index.places(id).iter().position(|place| index.pack(place).pack.kind == kind)?;
-    Some(first + of_kind)
+    index.range(id).find(|at| index.pack(&index.entries()[*at]).pack.kind == kind)
 }
 
 /// Places of a chunk of a kind, with their positions among the index's entries.
@@ -54,8 +52,7 @@ pub(crate) fn places<'a>(
     kind: PackKind,
     id: &'a ChunkId,
 ) -> impl Iterator<Item = (usize, &'a Place)> {
-    let first = index.position(id).unwrap_or(0);
-    let numbered = index.places(id).iter().enumerate().map(move |(at, place)| (first + at, place));
+    let numbered = index.range(id).map(|at| (at, &index.entries()[at]));
     numbered.filter(move |(_, place)| index.pack(place).pack.kind == kind)
 }
 

@@ -176,13 +176,14 @@ impl<'a> Sink<'a> {
 
     fn load_base(&self) -> Result<Base> {
         let repo = self.running.repo;
+        // The list takes more memory than what is kept of it: it goes before the index comes.
+        let present = present_packs(repo)?;
         let (index, problems) = repo.index_with_problems(&self.running.view)?;
         for problem in problems {
             self.monitor.note(&format!("{problem}; what it listed is stored again"));
         }
-        let present = present_packs(repo)?;
         let usable = |p: &crate::index::Pack| {
-            self.running.may_reuse(&p.pack) && present.contains(&(p.pack.id, p.size))
+            self.running.may_reuse(&p.pack) && present.binary_search(&(p.pack.id, p.size)).is_ok()
         };
         let usable = index.packs.iter().map(usable).collect();
         Ok(Base { index: Arc::new(index), usable })
@@ -335,13 +336,11 @@ impl<'a> Sink<'a> {
     }
 }
 
-/// Packs that lie in the store, with their sizes: an index may name one that was lost, and nothing new may lean on it.
-fn present_packs(
-    repo: &crate::repository::Repository,
-) -> Result<HashSet<(crate::id::PackId, u64)>> {
+/// Packs that lie in the store, with their sizes, sorted: an index may name one that was lost, and nothing new may lean on it.
+fn present_packs(repo: &crate::repository::Repository) -> Result<Vec<(crate::id::PackId, u64)>> {
     let listed = repo.store().list(names::WRITERS)?;
-    Ok(listed
-        .iter()
-        .filter_map(|o| names::parse_pack(&o.name).map(|(_, _, id)| (id, o.size)))
-        .collect())
+    let packs = listed.iter().filter_map(|o| Some((names::parse_pack(&o.name)?.2, o.size)));
+    let mut packs: Vec<_> = packs.collect();
+    packs.sort_unstable();
+    Ok(packs)
 }
