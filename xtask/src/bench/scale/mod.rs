@@ -1,8 +1,8 @@
 //! `cargo xtask bench scale`: how time and memory grow with files, with snapshots and with chunks.
 //!
 //! Each of the three is measured at several sizes of a generated repository, by running the release binary, step after
-//! step. From the smallest and the largest size follows what each further file, snapshot or chunk costs: that, and not the
-//! program's fixed needs, is what grows with a user's data.
+//! step. From the two largest sizes follows what each further file, snapshot or chunk costs: that, and not the program's
+//! fixed needs, is what grows with a user's data.
 
 mod bed;
 mod chunks;

@@ -34,7 +34,7 @@ impl Table {
     /// The table as Markdown, with a last line of what each further one costs.
     pub fn markdown(&self) -> String {
         let mut text = format!(
-            "**{}.** Wall s / CPU s (user and system) / peak MB; in the last line what each further {} costs: microseconds of CPU / bytes of peak memory.\n\n",
+            "**{}.** Wall s / CPU s (user and system) / peak MB; in the last line what each further {} costs, from the two largest sizes: microseconds of CPU / bytes of peak memory.\n\n",
             self.title, self.one
         );
         let Some(last) = self.rows.last() else {
@@ -54,9 +54,9 @@ impl Table {
         text
     }
 
-    /// From the smallest to the largest size, divided by what came to it.
+    /// From the largest size but one to the largest, divided by what came to it: buffers and caches of a bounded size fill up before.
     fn growth(&self) -> Option<(Vec<String>, String)> {
-        let [first, .., last] = &self.rows[..] else {
+        let [.., first, last] = &self.rows[..] else {
             return None;
         };
         let more = (last.count - first.count) as f64;
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn growth_is_what_the_larger_needs_more_for_each() {
         let mut table = Table::new("Chunks", "chunks", "chunk");
-        table.rows = vec![row(1_000, 1.0, 10.0), row(1_001_000, 3.0, 74.0)];
+        table.rows = vec![row(10, 0.5, 9.0), row(1_000, 1.0, 10.0), row(1_001_000, 3.0, 74.0)];
         let text = table.markdown();
         assert!(text.contains("| chunks | check | repository MB |"), "{text}");
         assert!(text.contains("| 1,001,000 | 3.00 / 3.00 / 74 | 1 |"), "{text}");
