@@ -314,12 +314,12 @@ class Reader:
             self.fail("has an optional field marked neither 0 nor 1")
         return item() if flag else None
 
-    def ext(self):
+    def ext(self, known=()):
         last = -1
         for tag, _ in self.list(lambda: (self.varint(), self.blob())):
             if tag <= last:
                 self.fail("has extensions out of order")
-            if tag & 1:
+            if tag & 1 and tag not in known:
                 self.fail(f"needs extension {tag}: a newer Nodekeep is needed")
             last = tag
 
@@ -834,7 +834,8 @@ OBJECT_NAME = re.compile(
     f"|w/(?P<pack>{H16}/[dt]/[0-9a-f]{{2}}/{H32})|w/(?P<segment>{H16}/i/{H32})"
     f"|g/(?P<gen>[0-9a-f]{{8}})/(?P<who>{H16})\\.(?P<session>{H16})"
     f"\\.(?P<what>session|progress\\.(?:0|[1-9][0-9]{{0,18}}|[0-9a-f]{{8}})|outcome|deleted)"
-    f"|c/(?P<checkpoint>[0-9a-f]{{8}})|x/(?P<collection>[0-9a-f]{{8}})\\.(?P<how>doomed|outcome)")
+    f"|c/(?P<checkpoint>[0-9a-f]{{8}})|x/(?P<collection>[0-9a-f]{{8}})\\.(?P<how>doomed|outcome)"
+    f"|l/(?P<listing>[01]|{H32})")
 READER, COLLECTOR, WRITER, KEEPER = 1, 2, 3, 4
 CONFIG, ROSTER, SESSION, PROGRESS, OUTCOME, DELETION, CHECKPOINT, DOOMED, COLLECTED, SEGMENT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 16
 
@@ -863,7 +864,7 @@ def parse_config(frame):
     if r.varint() != 1:
         r.fail("is of another format: a newer Nodekeep is needed")
     c = SimpleNamespace(created=r.zint(), nonce=r.id32(), root=r.id32(), domain=r.id16(), pack_size=r.varint())
-    r.ext()
+    r.ext(known=(1,))  # who writes must know it; for a reader nothing changes
     r.end()
     return c
 
@@ -1152,6 +1153,8 @@ class Repository:
         if not agrees:
             raise Damage(f"{name}: its content does not agree with its name")
         self.authorise_outcome(frame, outcome)
+        if match is not None and outcome.result == 1:
+            self.refuse_used(name, outcome)
         if outcome.roster > self.roster.number:
             self.report.damage(f"r/{outcome.roster:08x}: is missing or damaged, though {name} was made under it")
         if outcome.result == 1:
@@ -1159,6 +1162,12 @@ class Repository:
             self.outcomes[outcome.hash] = outcome
             if match is not None:
                 self.segments += [(outcome.writer, s) for s in outcome.segments]
+
+    def refuse_used(self, name, statement):
+        """A removed writer's key signs old sequences still; a checkpoint has used them up."""
+        used = dict(self.checkpoint.sequences).get(statement.writer) if self.checkpoint else None
+        if used is not None and statement.sequence <= used:
+            raise Damage(f"{name}: its sequence was used up before the last checkpoint")
 
     def read_deletion(self, raw, name, match):
         frame = parse_frame(raw, DELETION, name)
@@ -1849,6 +1858,7 @@ class Checker:
         if not head_agrees(content, match):
             raise Damage(f"{name}: its content does not agree with its name")
         self.repo.authorise(frame, WRITER, content.writer, content.sequence)
+        self.repo.refuse_used(name, content)
 
     def stored_hash(self, name):
         h, size = hasher(), self.store.size(name)

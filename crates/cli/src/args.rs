@@ -1,5 +1,6 @@
 //! The grammar of the command line.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -7,6 +8,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::commands::{
     backup, check, completions, init, key, man, repo, restore, snapshot, status,
 };
+use crate::settings::parse_rate;
 
 /// Encrypted, deduplicated backup and exact restore, from a repository that opens with 24 words.
 #[derive(Debug, Parser)]
@@ -47,9 +49,21 @@ fn in_order(command: clap::Command) -> clap::Command {
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Everywhere")]
 pub struct Globals {
-    /// The repository: a folder [env: NODEKEEP_REPO; default: the one in your data directory]
-    #[arg(long, global = true, value_name = "PATH")]
+    /// The repository: a folder, s3://BUCKET/PREFIX, or https://HOST/PATH to read a mirror [env: NODEKEEP_REPO; default: the one in your data directory]
+    #[arg(long, global = true, value_name = "WHERE")]
     pub repo: Option<String>,
+    /// Where an object store other than Amazon's answers [env: NODEKEEP_S3_ENDPOINT, AWS_ENDPOINT_URL]
+    #[arg(long, global = true, value_name = "URL")]
+    pub s3_endpoint: Option<String>,
+    /// Send no more than this each second, such as 10MiB [env: NODEKEEP_LIMIT_UPLOAD]
+    #[arg(long, global = true, value_name = "RATE", value_parser = parse_rate)]
+    pub limit_upload: Option<NonZeroUsize>,
+    /// Receive no more than this each second [env: NODEKEEP_LIMIT_DOWNLOAD]
+    #[arg(long, global = true, value_name = "RATE", value_parser = parse_rate)]
+    pub limit_download: Option<NonZeroUsize>,
+    /// Nobody else works on the repository now: asked for only where the store cannot tell (init --accept-unsafe-store)
+    #[arg(long, global = true)]
+    pub alone: bool,
     /// One JSON document on standard output instead of text
     #[arg(long, global = true)]
     pub json: bool,

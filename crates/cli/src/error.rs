@@ -56,9 +56,18 @@ pub enum Error {
     /// The configuration file is not TOML.
     #[error("{}: {message}", path.display())]
     BadConfig { path: PathBuf, message: String },
-    /// A repository on a network.
-    #[error("`{location}`: repositories over the network are not there yet")]
-    RemoteRepository { location: String },
+    /// The text is no address. It is not repeated: it may hold a password.
+    #[error("the repository's address cannot be used: {0}")]
+    Address(#[from] nodekeep_store::AddressError),
+    /// Something that a web server cannot do.
+    #[error("{location} is a mirror on a web server: it can be read, and nothing else")]
+    ReadOnlyMirror { location: String },
+    /// The store does not keep what every repository rests on.
+    #[error("{location} is not safe to write to from two places: {how}")]
+    UnsafeStore { location: String, how: String },
+    /// Source and destination are one.
+    #[error("a mirror cannot be made of {location} in itself")]
+    SamePlace { location: String },
     /// The repository is here, its keys are not.
     #[error("the repository at {location} is here, but its keys are not in {}", home.display())]
     NoKeys { location: String, home: PathBuf },

@@ -76,6 +76,14 @@ impl Class {
     }
 }
 
+/// Whether the same command may work when it is run again.
+fn is_retryable(error: &Error, class: Class) -> bool {
+    match error {
+        Error::Engine(Engine::Store(store)) => store.kind.is_transient(),
+        _ => class.is_retryable(),
+    }
+}
+
 /// Says what went wrong, and gives the exit code.
 pub fn report(error: &Error, output: &Output) -> u8 {
     if let Error::Exit(code) = error {
@@ -90,7 +98,7 @@ pub fn report(error: &Error, output: &Output) -> u8 {
         "code": class.word(),
         "message": message,
         "hint": hint,
-        "retryable": class.is_retryable(),
+        "retryable": is_retryable(error, class),
     }}));
     if !output.json || told.is_err() {
         output.alert(text(&message, hint.as_deref()));
@@ -133,7 +141,8 @@ fn class(error: &Error) -> Class {
         | Error::WordMismatch { .. }
         | Error::IdentityFile { .. }
         | Error::CredentialFile { .. } => Class::WrongKey,
-        Error::NoIdentity => Class::NotAllowed,
+        Error::NoIdentity | Error::ReadOnlyMirror { .. } => Class::NotAllowed,
+        Error::UnsafeStore { .. } => Class::Store,
         Error::NoSnapshotOf { .. }
         | Error::NoSnapshots { .. }
         | Error::NoSource { .. }
@@ -156,10 +165,12 @@ fn engine_class(error: &Engine) -> Class {
     match error {
         Engine::Store(store) if is_missing_file(store) => Class::NotFound,
         Engine::Store(store) => store_class(store.kind),
-        Engine::Damaged { .. } | Engine::ChunkMissing(_) | Engine::RolledBack { .. } => {
-            Class::Damaged
-        }
-        Engine::NoRepository { .. } => Class::NoRepository,
+        Engine::Damaged { .. }
+        | Engine::ChunkMissing(_)
+        | Engine::RolledBack { .. }
+        | Engine::CheckpointRolledBack { .. }
+        | Engine::CheckpointReplaced { .. } => Class::Damaged,
+        Engine::NoRepository { .. } | Engine::NoListing { .. } => Class::NoRepository,
         Engine::NewerFormat { .. } => Class::NewerFormat,
         Engine::OtherRepository { .. }
         | Engine::ForeignWords
@@ -169,16 +180,21 @@ fn engine_class(error: &Engine) -> Class {
         | Engine::CollectorOnly
         | Engine::OwnerOnly
         | Engine::NoWriter
+        | Engine::IsMirror { .. }
         | Engine::WriterRejected => Class::NotAllowed,
+        Engine::NotAlone { .. } => Class::NeedsConfirmation,
         Engine::NoSnapshot { .. }
         | Engine::NoPath { .. }
         | Engine::NoMember { .. }
+        | Engine::NoSession { .. }
+        | Engine::SessionEnded { .. }
         | Engine::BaseMissing { .. } => Class::NotFound,
         Engine::RepositoryExists { .. }
         | Engine::NotEmpty { .. }
+        | Engine::NotItsMirror { .. }
         | Engine::WouldOverwrite { .. } => Class::WouldOverwrite,
         Engine::Ambiguous { .. } => Class::Usage,
-        Engine::Fenced(_) | Engine::RosterChanged => Class::TryAgain,
+        Engine::Fenced(_) | Engine::RosterChanged | Engine::Busy { .. } => Class::TryAgain,
         Engine::Interrupted => Class::Interrupted,
         _ => Class::Failed,
     }
@@ -213,7 +229,6 @@ fn hint(error: &Error) -> Option<String> {
         Error::ShortId { .. } | Error::NoSnapshotOf { .. } => "`nodekeep snapshot list` shows what there is.".to_owned(),
         Error::NoSnapshots { .. } => "Make the first one: nodekeep backup PATH".to_owned(),
         Error::UnknownKey { suggestion: Some(known), .. } => format!("Did you mean `{known}`?"),
-        Error::RemoteRepository { .. } => "Use a folder: a disk, or a mounted share.".to_owned(),
         Error::NoKeys { location, .. } => format!(
             "Open it here with its recovery words: nodekeep init --from-words --repo {}\nOr give another key: --identity FILE, --credential FILE.",
             shell(location)
@@ -239,6 +254,12 @@ fn fixed_hint(error: &Error) -> Option<&'static str> {
             "If it is forgotten, the recovery words still open the repository: nodekeep key restore --force"
         }
         Error::Locked { .. } => "Set NODEKEEP_PASSPHRASE_FILE or NODEKEEP_PASSPHRASE.",
+        Error::ReadOnlyMirror { .. } => {
+            "A web server has no lists and takes no objects. Use the original repository, or mirror this one: nodekeep repo mirror SRC DST"
+        }
+        Error::UnsafeStore { .. } => {
+            "Use a store that creates objects only if they are absent. If there is none: --accept-unsafe-store makes a repository that many may write to, and that only one at a time may prune, repair or change members of. docs/stores.md says what is then not promised."
+        }
         Error::NoIdentity => "Bring it back with the recovery words: nodekeep key restore",
         Error::WordsNeedTerminal => {
             "Write them to a file that only you can read: nodekeep key words --words-out FILE"
@@ -317,8 +338,23 @@ fn fixed_engine_hint(error: &Engine) -> Option<&'static str> {
             "Give a key that is in the roster: --identity FILE, or the recovery words: nodekeep init --from-words"
         }
         Engine::ForeignWords => "Check --repo, or the sheet that the words are on.",
-        Engine::RolledBack { .. } => {
-            "If someone restored the store from an old copy, everything after that copy is missing there. Find the newer one first."
+        Engine::RolledBack { .. }
+        | Engine::CheckpointRolledBack { .. }
+        | Engine::CheckpointReplaced { .. } => {
+            "If someone restored the store from an old copy, everything after that copy is missing there. Find the newer one first.\nSee what is gone: nodekeep repo audit\nIf the older state is all there is: nodekeep repo audit --accept"
+        }
+        Engine::NoListing { .. } => {
+            "Make what the web server serves with `nodekeep repo mirror`: it leaves the listing that a web server lacks."
+        }
+        Engine::IsMirror { .. } => {
+            "Use the original. If it is lost, make this its successor: nodekeep repo mirror --promote"
+        }
+        Engine::NotAlone { .. } => {
+            "This repository was made with --accept-unsafe-store. Be sure that no other Nodekeep works on it now, then give --alone."
+        }
+        Engine::NoSession { .. } => "`nodekeep repo sessions` shows those that are open.",
+        Engine::NotItsMirror { .. } => {
+            "Nothing was changed there. See who wrote what: nodekeep repo audit, for each of the two."
         }
         Engine::NoSnapshot { .. } => "`nodekeep snapshot list` shows what there is.",
         Engine::Ambiguous { .. } => "Give more digits of the id.",

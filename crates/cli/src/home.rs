@@ -6,7 +6,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use nodekeep_repo::audit::Seen;
 use nodekeep_repo::id::RepoId;
+use nodekeep_repo::repository::Pins;
+use nodekeep_repo::sessions::Sightings;
 
 use crate::error::{Error, Result};
 
@@ -27,8 +30,7 @@ impl Home {
     pub fn find() -> Result<Self> {
         if let Some(root) = variable("NODEKEEP_HOME") {
             let root = std::path::absolute(&root).unwrap_or(root);
-            let (config, cache) = (root.join("config.toml"), root.join("cache"));
-            return Ok(Self { data: root, config, cache, explicit: true });
+            return Ok(Self::at(&root));
         }
         let home = variable("HOME");
         let folder = |name: &str, below: &str| {
@@ -41,6 +43,16 @@ impl Home {
             cache: folder("XDG_CACHE_HOME", ".cache")?,
             explicit: false,
         })
+    }
+
+    /// All of it below one folder.
+    pub fn at(root: &Path) -> Self {
+        Self {
+            data: root.to_owned(),
+            config: root.join("config.toml"),
+            cache: root.join("cache"),
+            explicit: true,
+        }
     }
 
     /// Where identities, credentials and the embedded repository lie.
@@ -156,9 +168,34 @@ impl Keys {
         self.folder.join("writer")
     }
 
-    /// The highest roster and checkpoint seen.
+    /// The highest roster, checkpoint and heads seen.
     pub fn pins(&self) -> PathBuf {
         self.folder.join("pins")
+    }
+
+    /// The snapshots that were seen live.
+    pub fn seen(&self) -> PathBuf {
+        self.folder.join("seen")
+    }
+
+    /// The open sessions that were seen, and when each was last seen to get on.
+    pub fn sightings(&self) -> PathBuf {
+        self.folder.join("sessions")
+    }
+
+    /// What was pinned, if anything.
+    pub fn read_pins(&self) -> Option<Pins> {
+        fs::read_to_string(self.pins()).ok().map(|text| Pins::from_text(&text))
+    }
+
+    /// The snapshots that were seen live.
+    pub fn read_seen(&self) -> Seen {
+        Seen::from_text(&fs::read_to_string(self.seen()).unwrap_or_default())
+    }
+
+    /// The open sessions that were seen.
+    pub fn read_sightings(&self) -> Sightings {
+        Sightings::from_text(&fs::read_to_string(self.sightings()).unwrap_or_default())
     }
 
     /// Stands here until the recovery words are confirmed; its text is where they were written, if anywhere.
@@ -199,6 +236,18 @@ fn create_private(path: &Path, text: &str) -> io::Result<()> {
 /// Why it could not be written.
 pub fn replace(path: &Path, text: &str) -> Result<()> {
     replace_private(path, text).map_err(Error::file(path, "write"))
+}
+
+/// The same, unless the file says so already.
+///
+/// # Errors
+/// Why it could not be written.
+pub fn replace_if_new(path: &Path, text: &str) -> Result<()> {
+    let known = fs::read_to_string(path);
+    if known.is_ok_and(|known| known == text) || (text.is_empty() && !path.exists()) {
+        return Ok(());
+    }
+    replace(path, text)
 }
 
 fn replace_private(path: &Path, text: &str) -> io::Result<()> {

@@ -3,6 +3,7 @@
 mod aliases;
 mod args;
 mod commands;
+mod copies;
 mod error;
 mod exit;
 mod home;
@@ -18,6 +19,7 @@ mod secrets;
 mod session;
 mod settings;
 mod target;
+mod trial;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

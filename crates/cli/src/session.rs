@@ -2,16 +2,19 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use nodekeep_repo::audit::Seen;
 use nodekeep_repo::config::Config;
 use nodekeep_repo::error::Error as Engine;
-use nodekeep_repo::id::{RepoId, from_hex, to_hex};
+use nodekeep_repo::id::{RepoId, SnapshotId, from_hex, to_hex};
 use nodekeep_repo::keys::{Credential, Entropy, Identities, PhraseError, unlock_text};
 use nodekeep_repo::repository::{Access, Pins, Repository};
-use nodekeep_store::Store;
+use nodekeep_repo::view::View;
+use nodekeep_store::{Address, Object, Place, Store};
 use zeroize::Zeroizing;
 
+use crate::copies::{self, Distance};
 use crate::error::{Error, Result};
 use crate::home::{self, Home, Keys};
 use crate::output::Output;
@@ -47,49 +50,145 @@ pub enum Need {
 pub struct Opened {
     pub repository: Repository,
     pub keys: Keys,
+    /// How far it is from this machine.
+    pub distance: Distance,
 }
 
 impl Opened {
-    /// Remembers the newest state seen, so that older state is refused.
+    /// Remembers the newest state seen, so that older state is refused, and what was seen of open sessions.
     ///
     /// # Errors
     /// If it cannot be read or written down.
     pub fn pin(&self) -> Result<()> {
-        let text = self.repository.pins()?.to_text();
-        if fs::read_to_string(self.keys.pins()).is_ok_and(|known| known == text) {
-            return Ok(());
+        let mut pins = self.keys.read_pins().unwrap_or_default();
+        pins.raise(&self.repository.pins()?);
+        home::replace_if_new(&self.keys.pins(), &pins.to_text())?;
+        self.keep_sightings()
+    }
+
+    /// Remembers what a view shows: the snapshots that live and how far each writer has come. Returns how many snapshots were seen before
+    /// and are gone without a record of their deletion.
+    ///
+    /// # Errors
+    /// If it cannot be written down.
+    pub fn remember(&self, view: &View) -> Result<usize> {
+        let mut seen = self.keys.read_seen();
+        let lost = seen.observe(view).len();
+        home::replace_if_new(&self.keys.seen(), &seen.to_text())?;
+        let mut pins = self.keys.read_pins().unwrap_or_default();
+        let committed = view.live.iter().map(|live| (live.stamp.writer, live.stamp.sequence));
+        pins.raise_heads(committed);
+        home::replace_if_new(&self.keys.pins(), &pins.to_text())?;
+        Ok(lost)
+    }
+
+    /// Remembers a snapshot that was just committed here.
+    ///
+    /// # Errors
+    /// If it cannot be written down.
+    pub fn remember_own(&self, id: SnapshotId) -> Result<()> {
+        let mut seen = self.keys.read_seen();
+        let writer = self.repository.writer_id()?;
+        seen.committed(id, writer);
+        home::replace_if_new(&self.keys.seen(), &seen.to_text())
+    }
+
+    /// Writes down what was seen of open sessions, for the next look.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn keep_sightings(&self) -> Result<()> {
+        match self.repository.sessions_remembered() {
+            Some(sightings) => home::replace_if_new(&self.keys.sightings(), &sightings.to_text()),
+            None => Ok(()),
         }
-        home::replace(&self.keys.pins(), &text)
     }
 
     /// Where the repository lies.
     pub fn location(&self) -> &str {
         self.repository.store().location()
     }
+
+    /// Every object with its size; `None` where the store has no lists.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn objects(&self) -> Result<Option<Vec<Object>>> {
+        let store = self.repository.store();
+        Ok(if store.can_list() { Some(store.list("")?) } else { None })
+    }
+}
+
+/// Whether an error says that older state was found than seen before.
+fn is_older(error: &Engine) -> bool {
+    matches!(error, Engine::RolledBack { .. } | Engine::CheckpointRolledBack { .. })
+}
+
+/// Remembers what a view shows, and says how many snapshots have vanished without a record of deletion.
+///
+/// # Errors
+/// If the memory cannot be written down.
+pub fn warn_of_lost(app: &App, opened: &Opened, view: &View) -> Result<usize> {
+    let lost = opened.remember(view)?;
+    if lost > 0 && !app.output.json {
+        let (snapshots, are) =
+            (crate::render::counted(lost as u64, "snapshot"), if lost == 1 { "is" } else { "are" });
+        app.output.alert(format!(
+            "{snapshots} that this machine saw {are} gone without a record of deletion. See which: nodekeep repo audit"
+        ));
+    }
+    Ok(lost)
 }
 
 impl App {
     /// Where the repository is, or would be made.
     ///
     /// # Errors
-    /// For a place that no store of this version reaches.
-    pub fn location(&self) -> Result<PathBuf> {
-        let Some(text) = &self.settings.repo else {
-            return Ok(self.home.repository());
-        };
-        let path = text.strip_prefix("file://").unwrap_or(text);
-        if path.contains("://") {
-            return Err(Error::RemoteRepository { location: text.clone() });
+    /// For a text that is no address.
+    pub fn address(&self) -> Result<Address> {
+        match &self.settings.repo {
+            Some(text) => self.address_of(text),
+            None => Ok(Address::Folder(self.home.repository())),
         }
-        std::path::absolute(path).map_err(Error::file(Path::new(path), "find"))
     }
 
-    /// The store at that place.
+    /// An address as a person writes it; a folder becomes absolute.
     ///
     /// # Errors
-    /// As [`App::location`].
+    /// For a text that is no address.
+    pub fn address_of(&self, text: &str) -> Result<Address> {
+        match Address::parse(text)? {
+            Address::Folder(path) => {
+                let absolute = std::path::absolute(&path).map_err(Error::file(&path, "find"))?;
+                Ok(Address::Folder(absolute))
+            }
+            address => Ok(address),
+        }
+    }
+
+    /// The store at an address.
+    ///
+    /// # Errors
+    /// If an option makes no sense, or there are no credentials.
+    pub fn store_at(&self, address: &Address) -> Result<Store> {
+        Ok(Store::open(address, &self.settings.remote.open_options())?)
+    }
+
+    /// The repository's store.
+    ///
+    /// # Errors
+    /// As [`App::address`] and [`App::store_at`].
     pub fn store(&self) -> Result<Store> {
-        Ok(Store::local(self.location()?))
+        self.store_at(&self.address()?)
+    }
+
+    /// How far a store is from this machine.
+    pub fn distance(&self, address: &Address, store: &Store) -> Distance {
+        match (address, store.place()) {
+            (Address::Folder(folder), _) => Distance::of_folder(folder, self.home.data()),
+            (_, Place::Remote { .. }) => Distance::OtherHost,
+            (_, Place::ThisMachine) => Distance::ThisMachine,
+        }
     }
 
     /// Opens the repository with what the need asks for.
@@ -99,11 +198,32 @@ impl App {
     pub fn open(&self, need: Need) -> Result<Opened> {
         let store = self.store()?;
         let config = Repository::config_of(&store)?;
+        if matches!(need, Need::Write | Need::Own) && !store.can_list() {
+            return Err(Error::ReadOnlyMirror { location: store.location().to_owned() });
+        }
         let keys = self.home.keys(&config.id);
         let access = self.access(need, &config, &keys, store.location())?;
         let opened = self.open_with(store, keys, &access)?;
         check(need, &opened.repository)?;
+        if matches!(need, Need::Write | Need::Own) {
+            opened.repository.refuse_mirror()?;
+        }
         Ok(opened)
+    }
+
+    /// Opens the repository without comparing it with what was pinned: for an audit, which compares and says more.
+    ///
+    /// # Errors
+    /// If there is none, or no key fits.
+    pub fn open_unpinned(&self) -> Result<(Opened, Pins, Seen)> {
+        let store = self.store()?;
+        let config = Repository::config_of(&store)?;
+        let keys = self.home.keys(&config.id);
+        let access = self.access(Need::Look, &config, &keys, store.location())?;
+        let (pins, seen) = (keys.read_pins().unwrap_or_default(), keys.read_seen());
+        let distance = self.distance(&self.address()?, &store);
+        let repository = Repository::open(store, &access, None)?;
+        Ok((Opened { repository, keys, distance }, pins, seen))
     }
 
     /// Opens the repository with the owner's entropy and whatever credential is here.
@@ -123,11 +243,29 @@ impl App {
     }
 
     fn open_with(&self, store: Store, keys: Keys, access: &Access) -> Result<Opened> {
-        let pins = fs::read_to_string(keys.pins()).ok().map(|text| Pins::from_text(&text));
-        let repository = Repository::open(store, access, pins.as_ref())?;
-        let opened = Opened { repository, keys };
+        let pins = keys.read_pins();
+        let distance = self.distance(&self.address()?, &store);
+        let mut repository = match Repository::open(store.clone(), access, pins.as_ref()) {
+            Err(error) if is_older(&error) && self.may_be_older(&store, &keys) => {
+                self.output.remark(format!("{error}. It is a mirror, and perhaps not the newest."));
+                let repository = Repository::open(store, access, None)?;
+                return Ok(Opened { repository, keys, distance });
+            }
+            result => result?,
+        };
+        repository.remember_sessions(keys.read_sightings());
+        if self.settings.alone {
+            repository.declare_alone();
+        }
+        let opened = Opened { repository, keys, distance };
         opened.pin()?;
         Ok(opened)
+    }
+
+    /// A mirror lags behind its original: one on a web server, or one that this machine made.
+    fn may_be_older(&self, store: &Store, keys: &Keys) -> bool {
+        let made_here = |copy: &copies::CopyRecord| copy.location == store.location();
+        !store.can_list() || copies::known(keys).iter().any(made_here)
     }
 
     fn access(&self, need: Need, config: &Config, keys: &Keys, location: &str) -> Result<Access> {

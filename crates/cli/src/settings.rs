@@ -1,5 +1,7 @@
 //! Settings: an option beats the environment, the environment beats the configuration file, the file beats the default.
 
+mod remote;
+
 use std::env;
 use std::fs;
 use std::io;
@@ -11,9 +13,21 @@ use crate::args::Globals;
 use crate::error::{Error, Result};
 use crate::home::Home;
 
+pub use remote::{Remote, parse_rate};
+
 /// Every key of the configuration file.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 20] = [
     "repo",
+    "s3-endpoint",
+    "s3-region",
+    "s3-path-style",
+    "s3-profile",
+    "s3-anonymous",
+    "s3-metadata-service",
+    "limit-upload",
+    "limit-download",
+    "connections",
+    "allow-plain-http",
     "identity",
     "credential",
     "compress",
@@ -48,6 +62,10 @@ pub struct Settings {
     pub threads: Option<usize>,
     /// Whether colours are wanted at all.
     pub color: bool,
+    /// How repositories on other hosts are reached.
+    pub remote: Remote,
+    /// Whether the user said that nobody else works on the repository now.
+    pub alone: bool,
 }
 
 impl Settings {
@@ -80,7 +98,7 @@ impl Settings {
         self.host = file.text("host")?;
         self.threads = file.number("threads")?;
         self.color = file.flag("color")?.unwrap_or(true);
-        Ok(())
+        self.remote.apply_file(file)
     }
 
     fn apply_environment(&mut self) -> Result<()> {
@@ -96,7 +114,7 @@ impl Settings {
             );
         }
         self.color &= env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-        Ok(())
+        self.remote.apply_environment()
     }
 
     fn apply_options(&mut self, globals: &Globals) {
@@ -104,6 +122,8 @@ impl Settings {
         replace(&mut self.identity, globals.identity.clone());
         replace(&mut self.credential, globals.credential.clone());
         self.color &= !globals.no_color;
+        self.remote.apply_options(globals);
+        self.alone = globals.alone;
     }
 }
 
@@ -199,6 +219,12 @@ impl ConfigFile {
         self.get(key, "true or false", Value::as_bool)
     }
 
+    fn rate(&self, key: &str) -> Result<Option<std::num::NonZeroUsize>> {
+        self.get(key, "bytes per second in quotes, as in \"10MiB\"", |value| {
+            parse_rate(value.as_str()?).ok()
+        })
+    }
+
     fn number(&self, key: &str) -> Result<Option<usize>> {
         self.get(key, "a number from 1 to 256", |value| {
             parse_threads(&value.as_integer()?.to_string())
@@ -256,6 +282,8 @@ mod tests {
             ("threads = 0", "`threads` must be a number from 1 to 256"),
             ("exclude = '*.tmp'", "`exclude` must be a list"),
             ("repo = ", "config.toml: TOML parse error"),
+            ("limit-upload = '10 furlongs'", "`limit-upload` must be bytes per second"),
+            ("s3-endpiont = 'x'", "unknown key `s3-endpiont`"),
         ];
         for (text, expected) in cases {
             let message = parse(text).unwrap_err().to_string();

@@ -22,7 +22,12 @@ pub struct Config {
     pub domain: DomainId,
     /// Packs are closed when they reach this size, in bytes.
     pub pack_size: u64,
+    /// The store does not create if absent: whoever deletes, repairs or changes members must be alone.
+    pub alone: bool,
 }
+
+/// The extension that says so; its value is empty. Odd: a client that does not know it must not touch the repository.
+const ALONE: u64 = 1;
 
 /// Bounds for the pack size, in bytes.
 const PACK_SIZES: std::ops::RangeInclusive<u64> = 64 * 1024..=256 * 1024 * 1024;
@@ -35,13 +40,29 @@ impl Config {
         pack_size: u64,
         created: i64,
     ) -> (Self, Vec<u8>) {
+        Self::create_on(root, domain, pack_size, created, false)
+    }
+
+    /// The same; `alone` for a store that does not create if absent.
+    pub fn create_on(
+        root: &SigningKey,
+        domain: DomainId,
+        pack_size: u64,
+        created: i64,
+        alone: bool,
+    ) -> (Self, Vec<u8>) {
         let pack_size = pack_size.clamp(*PACK_SIZES.start(), *PACK_SIZES.end());
         let mut to = Encoder::new();
         to.varint(FORMAT).zint(created).raw(&random::<32>()).raw(&root.public().0);
-        to.raw(&domain.0).varint(pack_size).no_ext();
+        to.raw(&domain.0).varint(pack_size);
+        if alone {
+            to.varint(1).varint(ALONE).blob(&[]);
+        } else {
+            to.no_ext();
+        }
         let object = frame::seal(Kind::Config, None, to.as_bytes(), root);
         let id = RepoId(*blake3::hash(&object).as_bytes());
-        (Self { id, created, root: root.public(), domain, pack_size }, object)
+        (Self { id, created, root: root.public(), domain, pack_size, alone }, object)
     }
 
     /// Reads the object.
@@ -74,7 +95,11 @@ impl Config {
         if !PACK_SIZES.contains(&pack_size) {
             return Err(from.malformed("pack size out of bounds"));
         }
-        from.ext()?;
-        Ok(Self { id, created, root, domain, pack_size })
+        let alone = match from.ext_knowing(&[ALONE])?.as_slice() {
+            [] => false,
+            [(_, [])] => true,
+            _ => return Err(from.malformed("an extension has a value where none belongs")),
+        };
+        Ok(Self { id, created, root, domain, pack_size, alone })
     }
 }

@@ -53,6 +53,9 @@ pub enum Damage {
     /// Larger than anything the format allows.
     #[error("larger than the format allows")]
     TooLarge,
+    /// A sequence number that a checkpoint has closed.
+    #[error("its sequence number was used up before the last checkpoint")]
+    Sequence,
     /// Missing, though something names it.
     #[error("it is missing")]
     Missing,
@@ -149,6 +152,72 @@ pub enum Error {
         found: u64,
         /// Number pinned.
         pinned: u64,
+    },
+    /// The store shows an older checkpoint than seen before.
+    #[error(
+        "the repository shows checkpoint {found}, but this machine has seen {pinned}: the store was rolled back, or someone removed objects"
+    )]
+    CheckpointRolledBack {
+        /// Number found, 0 for none.
+        found: u64,
+        /// Number pinned.
+        pinned: u64,
+    },
+    /// The store shows another checkpoint under the number seen before.
+    #[error(
+        "checkpoint {number} is another one than this machine has seen: the store was rolled back and written to again, or someone replaced objects"
+    )]
+    CheckpointReplaced {
+        /// Its number.
+        number: u64,
+    },
+    /// A store without lists, and nothing that stands in for them.
+    #[error("{location} cannot be listed, and holds no listing of a mirror")]
+    NoListing {
+        /// Where.
+        location: String,
+    },
+    /// Backups and collections do not belong into a mirror: the next mirroring would not know them.
+    #[error("{location} is a mirror: what is written there, its original never sees")]
+    IsMirror {
+        /// Where.
+        location: String,
+    },
+    /// The store does not create if absent, and nobody said that nobody else is at work.
+    #[error("{location} cannot keep two programs apart that change the same repository")]
+    NotAlone {
+        /// Where.
+        location: String,
+    },
+    /// Someone else is doing the same.
+    #[error("{what} is being written by someone else")]
+    Busy {
+        /// The object.
+        what: &'static str,
+    },
+    /// No open session matches.
+    #[error("no open session matches `{wanted}`")]
+    NoSession {
+        /// What was asked for.
+        wanted: String,
+    },
+    /// The session has ended.
+    #[error("session {session} has ended: {how}")]
+    SessionEnded {
+        /// Which.
+        session: SessionId,
+        /// How.
+        how: &'static str,
+    },
+    /// A mirror holds what its source does not.
+    #[error("{destination} is not a mirror of {source_location}: {what}")]
+    NotItsMirror {
+        /// The destination.
+        destination: String,
+        /// The source.
+        source_location: String,
+        /// What speaks against it.
+        what: String,
     },
     /// No such snapshot.
     #[error("no snapshot matches `{wanted}`")]

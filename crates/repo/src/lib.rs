@@ -14,6 +14,7 @@ macro_rules! planted {
     };
 }
 
+pub mod audit;
 pub mod backup;
 mod blocks;
 pub mod check;
@@ -32,6 +33,8 @@ pub mod frame;
 pub mod id;
 pub mod index;
 pub mod keys;
+pub mod listing;
+pub mod mirror;
 pub mod monitor;
 pub mod names;
 pub mod pack;
@@ -44,6 +47,7 @@ pub mod repository;
 pub mod restore;
 pub mod retention;
 pub mod roster;
+pub mod sessions;
 #[cfg(feature = "simulate")]
 pub mod simulate;
 pub mod snapshot;

@@ -13,6 +13,10 @@ pub const CHECKPOINTS: &str = "c/";
 pub const COLLECTIONS: &str = "x/";
 /// All that writers wrote.
 pub const WRITERS: &str = "w/";
+/// All that a mirror adds.
+pub const LISTING_PREFIX: &str = "l/";
+/// Where a mirror's listings of control objects stand, in turn.
+pub const LISTINGS: [&str; 2] = ["l/0", "l/1"];
 
 /// Roster `number`.
 pub fn roster(number: u64) -> String {
@@ -36,6 +40,11 @@ pub fn pack(writer: &MemberId, kind: PackKind, id: &PackId) -> String {
 /// An index segment.
 pub fn segment(writer: &MemberId, hash: &ObjectHash) -> String {
     format!("w/{writer}/i/{hash}")
+}
+
+/// A mirror's listing of packs and index segments.
+pub fn contents(hash: &ObjectHash) -> String {
+    format!("l/{hash}")
 }
 
 /// Everything of a generation.

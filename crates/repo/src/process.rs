@@ -36,6 +36,12 @@ pub fn is_gone(process: &Process, domain: &DomainKeys) -> bool {
     process.host[HALF..] != here[HALF..] || !runs(process)
 }
 
+/// Whether a process was started on this machine, in this boot or an earlier one.
+pub fn is_of_this_machine(process: &Process, domain: &DomainKeys) -> bool {
+    let here = host_tag(domain);
+    process.host[..HALF] == here[..HALF] && here != [0; 2 * HALF]
+}
+
 fn runs(process: &Process) -> bool {
     let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else {
         return false;

@@ -1,21 +1,24 @@
 //! A repository: made, opened with whatever keys are at hand, and its membership changed. The verbs stand in files of their own.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use nodekeep_store::{Created, Durability, Store, StoreErrorKind};
 
 use crate::config::{Config, FORMAT};
-use crate::control::Stamp;
+use crate::control::{Checkpoint, Stamp};
 use crate::crypto::{Secret, SigningKey, random};
 use crate::error::{Damage, Error, Result};
-use crate::id::{DomainId, MemberId, ObjectHash, RepoId, from_hex};
+use crate::id::{DomainId, MemberId, ObjectHash, RepoId};
 use crate::index::{Index, Segment};
 use crate::keys::{
     Credential, DomainKeys, Entropy, Envelope, GroupSecrets, Identities, OwnerKeys, Reader,
 };
+use crate::listing::Lists;
 use crate::names;
 use crate::reader::ChunkReader;
 use crate::roster::{Member, Role, Roster, Trust};
+use crate::sessions::{Memory, Sightings};
 use crate::snapshot::Snapshot;
 use crate::view::{View, damaged_missing};
 
@@ -41,6 +44,8 @@ pub struct CreateOptions {
     pub owner_reads: bool,
     /// Label of the first writer.
     pub writer_label: String,
+    /// The store does not create if absent: whoever deletes, repairs or changes members must be alone.
+    pub alone: bool,
 }
 
 impl Default for CreateOptions {
@@ -50,6 +55,7 @@ impl Default for CreateOptions {
             readers: Vec::new(),
             owner_reads: true,
             writer_label: "first writer".to_owned(),
+            alone: false,
         }
     }
 }
@@ -68,7 +74,7 @@ pub struct Capability {
 }
 
 /// The highest state that a client saw; older state is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pins {
     /// Number of the roster.
     pub roster: u64,
@@ -76,26 +82,77 @@ pub struct Pins {
     pub roster_hash: Option<ObjectHash>,
     /// Number of the checkpoint.
     pub checkpoint: u64,
+    /// Hash of its object; older clients wrote none.
+    pub checkpoint_hash: Option<ObjectHash>,
+    /// The highest sequence of each writer.
+    pub heads: BTreeMap<MemberId, u64>,
 }
 
 impl Pins {
     /// The file's text.
     pub fn to_text(&self) -> String {
-        let hash = self.roster_hash.unwrap_or(ObjectHash::NONE);
-        format!("roster = {} {hash}\ncheckpoint = {}\n", self.roster, self.checkpoint)
+        let hash = |hash: Option<ObjectHash>| hash.unwrap_or(ObjectHash::NONE);
+        let mut text = format!(
+            "roster = {} {}\ncheckpoint = {} {}\n",
+            self.roster,
+            hash(self.roster_hash),
+            self.checkpoint,
+            hash(self.checkpoint_hash)
+        );
+        for (writer, head) in &self.heads {
+            text.push_str(&format!("head = {writer} {head}\n"));
+        }
+        text
     }
 
     /// Reads the file's text; what is unreadable counts as nothing pinned.
     pub fn from_text(text: &str) -> Self {
-        let field =
-            |name| text.lines().find_map(|l| l.strip_prefix(name)?.trim().strip_prefix("= "));
-        let (number, hash) = field("roster").and_then(|v| v.split_once(' ')).unwrap_or(("0", ""));
-        Self {
-            roster: number.parse().unwrap_or(0),
-            roster_hash: from_hex(hash.trim()).map(ObjectHash),
-            checkpoint: field("checkpoint").and_then(|v| v.trim().parse().ok()).unwrap_or(0),
+        let mut pins = Self::default();
+        for line in text.lines() {
+            let Some((key, value)) = line.split_once(" = ") else {
+                continue;
+            };
+            let (first, second) = value.trim().split_once(' ').unwrap_or((value.trim(), ""));
+            let hash = || ObjectHash::parse(second).filter(|hash| *hash != ObjectHash::NONE);
+            let number = || first.parse().unwrap_or(0);
+            match key {
+                "roster" => (pins.roster, pins.roster_hash) = (number(), hash()),
+                "checkpoint" => (pins.checkpoint, pins.checkpoint_hash) = (number(), hash()),
+                "head" => pins.heads.extend(MemberId::parse(first).zip(second.parse().ok())),
+                _ => (),
+            }
+        }
+        pins
+    }
+
+    /// Takes over what is higher in `other`: pins rise and never fall.
+    pub fn raise(&mut self, other: &Self) {
+        if other.roster > self.roster {
+            (self.roster, self.roster_hash) = (other.roster, other.roster_hash);
+        }
+        if other.checkpoint > self.checkpoint {
+            (self.checkpoint, self.checkpoint_hash) = (other.checkpoint, other.checkpoint_hash);
+        } else if other.checkpoint == self.checkpoint {
+            self.checkpoint_hash = self.checkpoint_hash.or(other.checkpoint_hash);
+        }
+        self.raise_heads(other.heads.iter().map(|(writer, head)| (*writer, *head)));
+    }
+
+    /// The same for heads alone.
+    pub fn raise_heads(&mut self, heads: impl IntoIterator<Item = (MemberId, u64)>) {
+        for (writer, head) in heads {
+            let pinned = self.heads.entry(writer).or_default();
+            *pinned = (*pinned).max(head);
         }
     }
+}
+
+/// What is to be known of the newest checkpoint: objects never change, so it is read once.
+#[derive(Debug, Clone)]
+struct Newest {
+    number: u64,
+    /// `None` before the first checkpoint, and for a damaged one: damage is no rollback.
+    sound: Option<(ObjectHash, BTreeMap<MemberId, u64>)>,
 }
 
 /// A snapshot with its place.
@@ -122,6 +179,9 @@ pub struct Repository {
     groups: Arc<Vec<GroupSecrets>>,
     owner: Option<Entropy>,
     writer: Option<SigningKey>,
+    newest: Arc<Mutex<Option<Newest>>>,
+    sightings: Option<Memory>,
+    alone: bool,
 }
 
 /// Reads and checks the configuration.
@@ -149,9 +209,8 @@ fn newer_number(object: &[u8]) -> u64 {
 }
 
 fn read_roster(store: &Store, config: &Config) -> Result<(Roster, ObjectHash)> {
-    let listed = store.list(names::ROSTERS)?;
-    let newest = listed.iter().filter_map(|o| names::number(&o.name, "r/", "")).max();
-    let Some(number) = newest else {
+    let numbers = Lists::of(store)?.numbers(names::ROSTERS, names::roster)?;
+    let Some(number) = numbers.last().copied() else {
         return Err(Error::damaged(names::roster(1), Damage::Missing));
     };
     let name = names::roster(number);
@@ -225,6 +284,9 @@ impl Repository {
             groups,
             owner: Some(owner.clone()),
             writer: Some(signing),
+            newest: Arc::default(),
+            sightings: None,
+            alone: false,
         };
         Ok((repository, credential))
     }
@@ -240,7 +302,7 @@ impl Repository {
         check_pins(&roster, roster_hash, pins)?;
         let keys = gather_keys(&store, &config, &roster, access)?;
         let writer = access.credential.as_ref().map(|c| c.signing.clone());
-        Ok(Self {
+        let repo = Self {
             store,
             config,
             roster,
@@ -249,7 +311,103 @@ impl Repository {
             groups: Arc::new(keys.groups),
             owner: access.owner.clone(),
             writer,
-        })
+            newest: Arc::default(),
+            sightings: None,
+            alone: false,
+        };
+        repo.check_checkpoint(pins)?;
+        Ok(repo)
+    }
+
+    /// Refuses a checkpoint that is older than the one pinned, or another one under its number.
+    fn check_checkpoint(&self, pins: Option<&Pins>) -> Result<()> {
+        let Some(pins) = pins.filter(|pins| pins.checkpoint > 0) else {
+            return Ok(());
+        };
+        let newest = self.newest_checkpoint()?;
+        if newest.number < pins.checkpoint {
+            let (found, pinned) = (newest.number, pins.checkpoint);
+            return Err(Error::CheckpointRolledBack { found, pinned });
+        }
+        match (newest.sound, pins.checkpoint_hash) {
+            (Some((found, _)), Some(pinned))
+                if newest.number == pins.checkpoint && found != pinned =>
+            {
+                Err(Error::CheckpointReplaced { number: newest.number })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The newest checkpoint, listed now, and read unless it was read before.
+    fn newest_checkpoint(&self) -> Result<Newest> {
+        let numbers = Lists::of(&self.store)?.numbers(names::CHECKPOINTS, names::checkpoint)?;
+        let number = numbers.last().copied().unwrap_or(0);
+        let mut known = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(newest) = known.as_ref().filter(|newest| newest.number == number) {
+            return Ok(newest.clone());
+        }
+        let newest = Newest { number, sound: self.read_checkpoint(number)? };
+        *known = Some(newest.clone());
+        Ok(newest)
+    }
+
+    #[expect(clippy::type_complexity, reason = "two things of one object")]
+    fn read_checkpoint(
+        &self,
+        number: u64,
+    ) -> Result<Option<(ObjectHash, BTreeMap<MemberId, u64>)>> {
+        if number == 0 {
+            return Ok(None);
+        }
+        let object = match self.store.get(&names::checkpoint(number)) {
+            Ok(object) => object,
+            Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        let sound = Checkpoint::open(&object, number, &self.config.id, &self.roster).ok();
+        Ok(sound.map(|sound| (ObjectHash::of(&object), sound.heads.into_iter().collect())))
+    }
+
+    /// Says that nobody else works on the repository now: on a store that does not create if absent, no program can find that out.
+    pub fn declare_alone(&mut self) {
+        self.alone = true;
+    }
+
+    /// Refuses what can do harm beside others, where the store cannot keep them apart.
+    ///
+    /// # Errors
+    /// [`Error::NotAlone`].
+    pub fn needs_alone(&self) -> Result<()> {
+        let location = || self.store.location().to_owned();
+        let may = !self.config.alone || self.alone;
+        if may { Ok(()) } else { Err(Error::NotAlone { location: location() }) }
+    }
+
+    /// Refuses a mirror: what is written there, the original never sees, and the next mirroring closes its generation.
+    ///
+    /// # Errors
+    /// [`Error::IsMirror`], or if the store cannot be listed.
+    pub fn refuse_mirror(&self) -> Result<()> {
+        let listings = self.store.list(names::LISTING_PREFIX)?;
+        let location = || self.store.location().to_owned();
+        let is_mirror = listings.iter().any(|o| names::LISTINGS.contains(&o.name.as_str()));
+        if is_mirror { Err(Error::IsMirror { location: location() }) } else { Ok(()) }
+    }
+
+    /// Remembers open sessions from now on, so that their life is judged by this client's own clock.
+    pub fn remember_sessions(&mut self, sightings: Sightings) {
+        self.sightings = Some(Arc::new(Mutex::new(sightings)));
+    }
+
+    /// What is remembered of open sessions.
+    pub fn sessions_remembered(&self) -> Option<Sightings> {
+        let memory = self.sightings.as_ref()?;
+        Some(memory.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    pub(crate) fn sightings(&self) -> Option<&Memory> {
+        self.sightings.as_ref()
     }
 
     /// The repository's id.
@@ -345,10 +503,16 @@ impl Repository {
     /// # Errors
     /// If the checkpoints cannot be listed.
     pub fn pins(&self) -> Result<Pins> {
-        let listed = self.store.list(names::CHECKPOINTS)?;
-        let checkpoint =
-            listed.iter().filter_map(|o| names::number(&o.name, "c/", "")).max().unwrap_or(0);
-        Ok(Pins { roster: self.roster.number, roster_hash: Some(self.roster_hash), checkpoint })
+        let newest = self.newest_checkpoint()?;
+        let (hash, heads) = newest.sound.unzip();
+        Ok(Pins {
+            roster: self.roster.number,
+            roster_hash: Some(self.roster_hash),
+            // What cannot be read may not be what it says.
+            checkpoint: if hash.is_some() { newest.number } else { 0 },
+            checkpoint_hash: hash,
+            heads: heads.unwrap_or_default(),
+        })
     }
 
     /// The control state now.
@@ -485,8 +649,13 @@ fn create_config(store: &Store, owner: &Entropy, options: &CreateOptions) -> Res
         };
     }
     let domain = DomainId(random());
-    let (config, object) =
-        Config::create(&owner.owner().root, domain, options.pack_size, now_secs());
+    let (config, object) = Config::create_on(
+        &owner.owner().root,
+        domain,
+        options.pack_size,
+        now_secs(),
+        options.alone,
+    );
     match store.create(names::CONFIG, &object, Durability::Durable)? {
         Created::New => Ok(config),
         Created::Exists => Err(Error::RepositoryExists { location: location() }),
@@ -722,6 +891,7 @@ impl Repository {
 
     /// Publishes `change` of the roster in force; on a race, begins again from the newer roster.
     fn change_roster(&mut self, change: impl Fn(&Self, &mut Roster) -> Result<()>) -> Result<()> {
+        self.needs_alone()?;
         loop {
             let owner = self.owner_entropy()?.clone();
             let (current, hash) = read_roster(&self.store, &self.config)?;
@@ -805,7 +975,7 @@ impl Repository {
         let heads = self.view()?.heads;
         let member = self.roster.member(id).ok_or_else(|| Error::NoMember { wanted: id.hex() })?;
         let reads = matches!(member.role, Role::Reader | Role::Collector);
-        let from = if reads { 0 } else { heads.get(id).map_or(0, |head| head + 1) };
+        let from = if reads { 0 } else { heads.get(id).map_or(0, |head| head.saturating_add(1)) };
         self.change_roster(|_, roster| {
             for member in roster.members.iter_mut().filter(|m| m.id == *id) {
                 member.revoked = Some(from);

@@ -10,6 +10,7 @@ use crate::control::{
 };
 use crate::error::{Damage, Error, Result};
 use crate::id::{MemberId, ObjectHash, RepoId, SessionId};
+use crate::listing::Lists;
 use crate::names::{self, InGeneration, Role};
 use crate::roster::Roster;
 
@@ -98,8 +99,9 @@ impl View {
     /// # Errors
     /// If the store fails. Damaged objects are listed in `problems`.
     pub fn load(store: &Store, repo: &RepoId, roster: &Roster) -> Result<Self> {
-        let mut loader =
-            Loader { store, repo, roster, view: Self::default(), ended: HashSet::new() };
+        let lists = Lists::of(store)?;
+        let (view, ended) = (Self::default(), HashSet::new());
+        let mut loader = Loader { store, lists, repo, roster, view, ended };
         loader.checkpoint()?;
         loader.generations()?;
         loader.collections()?;
@@ -124,6 +126,7 @@ impl View {
 
 struct Loader<'a> {
     store: &'a Store,
+    lists: Lists<'a>,
     repo: &'a RepoId,
     roster: &'a Roster,
     view: View,
@@ -146,15 +149,12 @@ impl Loader<'_> {
 
     /// Whether there is anything of a generation. Nothing begins in one before its checkpoint is made.
     fn has_objects(&self, generation: u64) -> Result<bool> {
-        let listed = self.store.list(&names::generation(generation))?;
-        Ok(listed.iter().any(|object| names::parse_in_generation(&object.name).is_some()))
+        let listed = self.lists.names(&names::generation(generation))?;
+        Ok(listed.iter().any(|name| names::parse_in_generation(name).is_some()))
     }
 
     fn checkpoint(&mut self) -> Result<()> {
-        let listed = self.store.list(names::CHECKPOINTS)?;
-        let mut numbers: Vec<u64> =
-            listed.iter().filter_map(|o| names::number(&o.name, "c/", "")).collect();
-        numbers.sort_unstable();
+        let numbers = self.lists.numbers(names::CHECKPOINTS, names::checkpoint)?;
         let mut newest = numbers.last().copied().unwrap_or(0);
         if self.has_objects(newest + 1)? {
             newest += 1;
@@ -224,14 +224,14 @@ impl Loader<'_> {
     }
 
     fn generation(&mut self, generation: u64) -> Result<()> {
-        for object in self.store.list(&names::generation(generation))? {
-            self.view.generation_objects.push(object.name.clone());
-            let Some(name) = names::parse_in_generation(&object.name) else {
-                self.bad(object.name, Damage::Name);
+        for object in self.lists.names(&names::generation(generation))? {
+            self.view.generation_objects.push(object.clone());
+            let Some(name) = names::parse_in_generation(&object) else {
+                self.bad(object, Damage::Name);
                 continue;
             };
-            if let Some(bytes) = self.get(&object.name)? {
-                self.take(&object.name, &name, bytes);
+            if let Some(bytes) = self.get(&object)? {
+                self.take(&object, &name, bytes);
             }
         }
         Ok(())
@@ -254,12 +254,21 @@ impl Loader<'_> {
         *head = (*head).max(stamp.sequence);
     }
 
+    /// A session takes a number above every one that its generation's checkpoint knows of. Only a stolen key, of a writer that was
+    /// removed since, has a use for older ones: those it may still sign.
+    fn refuse_used(&self, stamp: &Stamp) -> std::result::Result<(), Damage> {
+        let heads = self.view.checkpoint.as_ref().map_or(&[][..], |c| c.heads.as_slice());
+        let used = heads.iter().any(|(w, head)| *w == stamp.writer && stamp.sequence <= *head);
+        if used { Err(Damage::Sequence) } else { Ok(()) }
+    }
+
     fn take_session(
         &mut self,
         name: &InGeneration,
         bytes: &[u8],
     ) -> std::result::Result<(), Damage> {
         let session = Session::open(bytes, name, self.repo, self.roster)?;
+        self.refuse_used(&session.stamp)?;
         self.head(&session.stamp);
         self.view.sessions.push(session);
         Ok(())
@@ -271,6 +280,7 @@ impl Loader<'_> {
         bytes: &[u8],
     ) -> std::result::Result<(), Damage> {
         let progress = Progress::open(bytes, name, self.repo, self.roster)?;
+        self.refuse_used(&progress.stamp)?;
         self.view.segments.extend(progress.segments.iter().map(|hash| (name.member, *hash)));
         Ok(())
     }
@@ -283,6 +293,9 @@ impl Loader<'_> {
         // Whatever it says, the slot is taken: the session is over.
         self.ended.insert(name.session);
         let outcome = Outcome::open(&bytes, name, self.repo, self.roster)?;
+        if outcome.commit.is_some() {
+            self.refuse_used(&outcome.stamp)?;
+        }
         self.head(&outcome.stamp);
         self.live(outcome, bytes, true);
         Ok(())
@@ -301,17 +314,16 @@ impl Loader<'_> {
     fn collections(&mut self) -> Result<()> {
         let over = self.view.checkpoint.as_ref().map_or(0, |c| c.collections);
         let mut open: BTreeMap<u64, OpenCollection> = BTreeMap::new();
-        for listed in self.store.list(names::COLLECTIONS)? {
-            let doomed = names::number(&listed.name, "x/", ".doomed");
-            let Some(number) = doomed.or_else(|| names::number(&listed.name, "x/", ".outcome"))
-            else {
-                self.bad(listed.name, Damage::Name);
+        for listed in self.lists.names(names::COLLECTIONS)? {
+            let doomed = names::number(&listed, "x/", ".doomed");
+            let Some(number) = doomed.or_else(|| names::number(&listed, "x/", ".outcome")) else {
+                self.bad(listed, Damage::Name);
                 continue;
             };
             if number <= over {
                 continue;
             }
-            let Some(bytes) = self.get(&listed.name)? else {
+            let Some(bytes) = self.get(&listed)? else {
                 continue;
             };
             let entry = open.entry(number).or_insert(OpenCollection {
@@ -322,7 +334,7 @@ impl Loader<'_> {
             if let Err(damage) =
                 take_collection(entry, doomed.is_some(), &bytes, self.repo, self.roster)
             {
-                self.bad(listed.name, damage);
+                self.bad(listed, damage);
             }
         }
         self.view.collections = open.into_values().collect();

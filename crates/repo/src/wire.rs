@@ -253,19 +253,28 @@ impl<'a> Decoder<'a> {
 
     /// Takes the extension list: unknown even tags are skipped, odd ones refused.
     pub fn ext(&mut self) -> Result<(), Malformed> {
+        self.ext_knowing(&[]).map(|_| ())
+    }
+
+    /// The same, and returns the extensions whose tags are in `known`.
+    pub fn ext_knowing(&mut self, known: &[u64]) -> Result<Vec<(u64, &'a [u8])>, Malformed> {
         let mut before = None;
+        let mut found = Vec::new();
         for _ in 0..self.count(2)? {
             let tag = self.varint()?;
             if before.is_some_and(|b| tag <= b) {
                 return Err(self.malformed("extension tags out of order"));
             }
-            if tag % 2 == 1 {
+            if tag % 2 == 1 && !known.contains(&tag) {
                 return Err(self.malformed("an extension that a newer Nodekeep requires"));
             }
             before = Some(tag);
-            self.blob()?;
+            let value = self.blob()?;
+            if known.contains(&tag) {
+                found.push((tag, value));
+            }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Ends the reading: nothing may be left.

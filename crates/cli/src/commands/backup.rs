@@ -6,22 +6,24 @@ use clap::{Args, ValueEnum};
 use nodekeep_repo::backup::{BackupOptions, BackupReport, Filter};
 use nodekeep_repo::codec::Compression;
 use nodekeep_repo::error::Error as Engine;
+use nodekeep_repo::id::SnapshotId;
 use nodekeep_repo::portable::PortableFile;
 use nodekeep_repo::repository::Repository;
 use nodekeep_repo::source::Source;
 use nodekeep_repo::source::fs::FsSource;
-use nodekeep_store::PortableKind;
+use nodekeep_store::{Address, PortableKind};
 use serde_json::{Value, json};
 
 use super::init::{self, Made, Wish};
 use super::snapshot::unreadable;
+use crate::copies;
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::portable;
 use crate::progress::Progress;
 use crate::refs;
 use crate::render::{self, shell};
-use crate::session::{App, Need, Opened};
+use crate::session::{App, Need, Opened, warn_of_lost};
 
 /// Back up files and folders
 #[derive(Debug, Args)]
@@ -188,6 +190,7 @@ impl Backup {
         let report = opened.repository.backup(&source, &options, &progress)?;
         progress.close();
         opened.pin()?;
+        remember(app, &opened, report.snapshot)?;
         self.tell(app, &opened, made.as_ref(), &source, &report)?;
         app.output.document(&document(&opened, &report, made.is_some()))?;
         if let Some(made) = &made {
@@ -370,12 +373,21 @@ impl Backup {
         if self.dry_run {
             return Ok(());
         }
-        let missing = still_missing(opened, made);
+        let missing = still_missing(opened, made, Some(render::time::now_ms()));
         if missing.is_empty() {
             Ok(())
         } else {
             app.output.say(format!("\nStill missing:\n{missing}"))
         }
+    }
+}
+
+/// What was just written is remembered; what vanished is noticed, where a look costs no round trips.
+fn remember(app: &App, opened: &Opened, snapshot: Option<SnapshotId>) -> Result<()> {
+    match snapshot {
+        Some(id) if opened.repository.store().is_remote() => opened.remember_own(id),
+        Some(_) => warn_of_lost(app, opened, &opened.repository.view()?).map(|_| ()),
+        None => Ok(()),
     }
 }
 
@@ -399,9 +411,12 @@ fn missing(error: Engine) -> Error {
 
 /// The repository, its cache and its keys are not backed up into themselves.
 fn own_paths(app: &App, opened: &Opened) -> Vec<Vec<u8>> {
-    let paths =
-        [Path::new(opened.location()), &app.home.cache(&opened.repository.id()), app.home.data()];
-    paths.into_iter().map(refs::resolved).collect()
+    let cache = app.home.cache(&opened.repository.id());
+    let mut paths = vec![cache, app.home.data().to_owned()];
+    if let Ok(Address::Folder(folder)) = app.address() {
+        paths.push(folder);
+    }
+    paths.iter().map(|path| refs::resolved(path)).collect()
 }
 
 /// Someone's embedded repository is on this machine already, usually that of the user before `sudo`.
@@ -511,17 +526,16 @@ fn tell_unread(app: &App, report: &BackupReport) -> Result<()> {
 }
 
 /// What keeps the backup from being safe.
-pub fn still_missing(opened: &Opened, made: Option<&Made>) -> String {
+pub fn still_missing(opened: &Opened, made: Option<&Made>, newest_ms: Option<i64>) -> String {
     let mut lines = Vec::new();
     if opened.keys.words_pending().is_some() && made.is_none_or(Made::words_are_written) {
         lines.push(
             "  The recovery words are not confirmed yet: nodekeep key words --confirm".to_owned(),
         );
     }
-    lines.push(format!(
-        "  Not offsite yet: copy {} to another place; any copy tool will do, its files never change.",
-        opened.location()
-    ));
+    let known = copies::known(&opened.keys);
+    let away = copies::still_missing(opened.location(), opened.distance, &known, newest_ms);
+    lines.extend(away.map(|line| format!("  {line}")));
     lines.join("\n")
 }
 
@@ -542,6 +556,6 @@ fn document(opened: &Opened, report: &BackupReport, made: bool) -> Value {
             "created": made,
         },
         "words_confirmed": opened.keys.words_pending().is_none(),
-        "offsite": false,
+        "offsite": copies::is_offsite(opened.distance, &copies::known(&opened.keys)),
     })
 }

@@ -7,7 +7,7 @@ use nodekeep_repo::error::Error as Engine;
 use nodekeep_repo::keys::{Entropy, Reader, lock_text};
 use nodekeep_repo::repository::{CreateOptions, Repository};
 use nodekeep_repo::roster::Trust;
-use nodekeep_store::Store;
+use nodekeep_store::{Address, Store};
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -18,6 +18,7 @@ use crate::prompt;
 use crate::render::{self, shell};
 use crate::secrets::{SecretText, can_ask};
 use crate::session::{App, Identity, Opened, identity_text, read_identity};
+use crate::trial;
 
 /// Make a repository, or open one on this machine with its recovery words
 #[derive(Debug, Args)]
@@ -45,6 +46,9 @@ pub struct Init {
     /// Open an existing repository with its words; never makes one
     #[arg(long, conflicts_with = "readers")]
     from_words: bool,
+    /// Make it even where two programs cannot be kept apart: pruning, repair and changes of members then need --alone
+    #[arg(long, conflicts_with = "from_words")]
+    accept_unsafe_store: bool,
 }
 
 impl Init {
@@ -58,11 +62,13 @@ impl Init {
             readers: read_readers(&self.readers)?,
             passphrase,
             words_out: self.words_out.clone(),
+            accept_unsafe_store: self.accept_unsafe_store,
         };
         let (opened, made) = create(app, &wish)?;
         app.output.say(&made.headline)?;
+        app.output.say(&made.finding)?;
         app.output.say(&*made.words_text(&app.output))?;
-        app.output.say(card(&opened, &made.words_place()))?;
+        app.output.say(card(app, &opened, &made.words_place()))?;
         app.output.document(&made.document(&opened))?;
         made.confirm(app)
     }
@@ -100,8 +106,11 @@ impl Init {
 }
 
 fn opened_fields(opened: &Opened, enrolled: bool) -> String {
-    let writer =
-        if enrolled { "a new writer for this machine" } else { "the writer of this machine" };
+    let writer = match (enrolled, opened.repository.writer_id().is_ok()) {
+        (true, _) => "a new writer for this machine",
+        (false, true) => "the writer of this machine",
+        (false, false) => "nobody: a mirror is only read",
+    };
     render::fields(&[
         ("id", opened.repository.id().hex()),
         ("owner", render::fingerprint(&opened.repository.config().root.0)),
@@ -125,6 +134,8 @@ pub struct Wish {
     pub readers: Vec<(Reader, String)>,
     pub passphrase: Option<SecretText>,
     pub words_out: Option<PathBuf>,
+    /// Whether a store that keeps less than its promises will do.
+    pub accept_unsafe_store: bool,
 }
 
 /// What there is to say about a repository that was just made.
@@ -132,6 +143,8 @@ pub struct Wish {
 pub struct Made {
     /// The first line.
     pub headline: String,
+    /// What the store was found to be.
+    pub finding: String,
     words: SecretText,
     /// Where the words were written; `None`: they are shown.
     words_file: Option<PathBuf>,
@@ -145,13 +158,19 @@ pub struct Made {
 /// # Errors
 /// If there is one already, or something cannot be written.
 pub fn create(app: &App, wish: &Wish) -> Result<(Opened, Made)> {
-    let store = app.store()?;
+    let address = app.address()?;
+    let store = app.store_at(&address)?;
     refuse_existing(app, &store, wish)?;
+    let finding = trial::of(&address, &store)?;
+    if let Some(how) = finding.unsafe_because.clone().filter(|_| !wish.accept_unsafe_store) {
+        return Err(Error::UnsafeStore { location: store.location().to_owned(), how });
+    }
     let pending = app.home.creating(store.location());
     let entropy = pending_entropy(&pending)?;
     let options = CreateOptions {
         readers: wish.readers.clone(),
         writer_label: machine_label(),
+        alone: finding.unsafe_because.is_some(),
         ..CreateOptions::default()
     };
     let repository = make_or_adopt(app, store, &entropy, &options)?;
@@ -160,13 +179,14 @@ pub fn create(app: &App, wish: &Wish) -> Result<(Opened, Made)> {
     let words_file = write_words(app, wish, &repository, &words)?;
     home::replace(&keys.unconfirmed(), &marker(words_file.as_deref()))?;
     keep_identity(&keys, &entropy, &repository, wish.passphrase.as_ref())?;
-    let opened = Opened { repository, keys };
+    let distance = app.distance(&address, repository.store());
+    let opened = Opened { repository, keys, distance };
     opened.pin()?;
     home::remove(&pending)?;
     let id = opened.repository.id().hex();
     let headline = format!("Made a repository at {} ({}).", opened.location(), render::short(&id));
     let reminder = opened.keys.unconfirmed();
-    Ok((opened, Made { headline, words, words_file, reminder }))
+    Ok((opened, Made { headline, finding: finding.text(), words, words_file, reminder }))
 }
 
 /// A creation that was cut off when all but the keys on this machine was done is completed by writing those.
@@ -202,8 +222,16 @@ fn refuse_existing(app: &App, store: &Store, wish: &Wish) -> Result<()> {
     if Repository::exists(store)? && !unfinished {
         return Err(Engine::RepositoryExists { location }.into());
     }
-    let holds_other = !unfinished
-        && std::fs::read_dir(&location).is_ok_and(|mut entries| entries.next().is_some());
+    if !store.can_list() {
+        return Err(Error::ReadOnlyMirror { location });
+    }
+    let occupied = || match app.address() {
+        Ok(Address::Folder(folder)) => {
+            Ok(std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()))
+        }
+        _ => Ok::<bool, Error>(!store.list("")?.is_empty()),
+    };
+    let holds_other = !unfinished && occupied()?;
     if holds_other { Err(Engine::NotEmpty { location }.into()) } else { Ok(()) }
 }
 
@@ -261,12 +289,14 @@ pub fn keep_identity(
     }
 }
 
-/// Enrols a writer for this machine if there is none that may write. True if it did.
+/// Enrols a writer for this machine if there is none that may write; never in a mirror. True if it did.
 ///
 /// # Errors
 /// If the roster cannot be changed.
 pub fn ensure_writer(opened: &mut Opened) -> Result<bool> {
-    if opened.repository.writer_id().is_ok() {
+    let store = opened.repository.store();
+    let is_mirror = !store.can_list() || opened.repository.refuse_mirror().is_err();
+    if opened.repository.writer_id().is_ok() || is_mirror {
         return Ok(false);
     }
     let credential = opened.repository.enroll_writer(&machine_label(), Trust::All)?;
@@ -341,27 +371,44 @@ impl Made {
             "created": true,
             "identity": opened.keys.identity(),
             "words_file": self.words_file,
+            "store": { "finding": self.finding, "safe": !repository.config().alone },
         })
     }
 }
 
 /// What to keep beside the words, away from this machine.
-fn card(opened: &Opened, words: &str) -> String {
+fn card(app: &App, opened: &Opened, words: &str) -> String {
     let location = opened.location();
+    let remote = &app.settings.remote;
+    let is_bucket = location.starts_with("s3://");
+    let endpoint = remote.endpoint_in_force().filter(|_| is_bucket);
+    let credentials = if is_bucket {
+        "an access key that may read the bucket; it is not on this card"
+    } else {
+        ""
+    };
     let fields = render::fields(&[
         ("repository", location.to_owned()),
+        ("endpoint", endpoint.clone().unwrap_or_default()),
+        ("region", remote.region.clone().filter(|_| is_bucket).unwrap_or_default()),
         ("id", opened.repository.id().hex()),
         ("owner", render::fingerprint(&opened.repository.config().root.0)),
         ("keys", opened.keys.folder().display().to_string()),
         ("words", words.to_owned()),
+        ("also needed", credentials.to_owned()),
     ]);
-    let repo = shell(location);
+    let mut place = format!(" --repo {}", shell(location));
+    if let Some(endpoint) = &endpoint {
+        place.push_str(&format!(" --s3-endpoint {}", shell(endpoint)));
+    }
+    let variables =
+        if is_bucket { "    export AWS_ACCESS_KEY_ID=… AWS_SECRET_ACCESS_KEY=…\n" } else { "" };
     format!(
         "\nEmergency card: print it, and keep it away from this machine.\n\n{fields}\n\n  \
-         On the worst day, on any machine with the program and a copy of the repository:\n    \
-         nodekeep init --from-words --repo {repo}\n    \
-         nodekeep snapshot list --repo {repo}\n    \
-         nodekeep restore latest --target DIR --repo {repo}"
+         On the worst day, on any machine with the program and a way to the repository or a copy:\n\
+         {variables}    \
+         nodekeep restore{place}     asks for the words, and lists what is there\n    \
+         nodekeep restore latest --target DIR{place}"
     )
 }
 

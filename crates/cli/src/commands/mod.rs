@@ -11,6 +11,7 @@ pub mod repo;
 pub mod restore;
 pub mod snapshot;
 pub mod status;
+mod worst_day;
 
 use crate::args::Command;
 use crate::error::Result;

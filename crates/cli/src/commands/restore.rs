@@ -7,6 +7,7 @@ use nodekeep_repo::restore::{Action, RestoreOptions, RestorePlan, RestoreReport,
 use serde_json::{Value, json};
 
 use super::snapshot::{reference_help, unreadable};
+use super::worst_day;
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::progress::Progress;
@@ -19,12 +20,13 @@ use crate::target::{self, Target};
 /// Bring files back
 #[derive(Debug, Args)]
 #[command(
-    before_help = "With --target they go into a folder: the content of what was backed up, directly. Without it they go back to where they were, and only what differs is touched. Nothing that exists is overwritten unless --force is given."
+    before_help = "With --target they go into a folder: the content of what was backed up, directly. Without it they go back to where they were, and only what differs is touched. Nothing that exists is overwritten unless --force is given. Alone, it lists what is there: on a machine with nothing but the program, --repo and the recovery words are enough."
 )]
 #[command(after_help = reference_help!("reader or owner; for a portable file its passphrase or a recipient's key.", "\
 If it is interrupted, the same command continues. Exit code 3: restored, but something could not be; each path is named.
 
 Examples:
+  nodekeep restore --repo s3://my-backups/node1
   nodekeep restore latest --target ./restored
   nodekeep restore ./notes@2026-11-19 --target ./old-notes --verify
   nodekeep restore 4f2a91c0 plan.md --target /tmp/x
@@ -33,8 +35,8 @@ Examples:
 
 Also spelled: backup restore. recover, resync, restoresync, reset and clone print the restore they mean."))]
 pub struct Restore {
-    /// Which snapshot
-    snapshot: String,
+    /// Which snapshot; without one, the list of what could be restored
+    snapshot: Option<String>,
     /// Only these paths: absolute, or below the snapshot's only root
     #[arg(value_name = "SUBPATH")]
     subpaths: Vec<String>,
@@ -66,7 +68,10 @@ pub struct Restore {
 
 impl Restore {
     pub fn run(&self, app: &App) -> Result<()> {
-        let target = target::open(app, &self.snapshot, &self.base)?;
+        let Some(snapshot) = self.named() else {
+            return worst_day::list(app);
+        };
+        let target = target::open(app, snapshot, &self.base)?;
         let mut options = self.options(app, &target);
         if self.dry_run {
             return self.dry_run(app, &target, options);
@@ -85,6 +90,11 @@ impl Restore {
         } else {
             Err(Error::Exit(exit::Class::Incomplete.exit_code()))
         }
+    }
+
+    /// With a target, the newest is meant if nothing else is said.
+    fn named(&self) -> Option<&str> {
+        self.snapshot.as_deref().or_else(|| self.target.as_ref().map(|_| "latest"))
     }
 
     fn options(&self, app: &App, target: &Target) -> RestoreOptions {

@@ -7,9 +7,10 @@ use serde_json::{Value, json};
 
 use super::backup::{repository_line, still_missing};
 use super::snapshot::{group, paths_text, snapshot_document};
+use crate::copies::{self, CopyRecord};
 use crate::error::Result;
 use crate::render::{self, Table};
-use crate::session::{App, Identity, Need, Opened, read_identity};
+use crate::session::{App, Identity, Need, Opened, read_identity, warn_of_lost};
 
 /// Show what is backed up, how old it is, and what is still missing
 #[derive(Debug, Args)]
@@ -34,8 +35,12 @@ struct State {
     opened: Opened,
     /// Groups of snapshots, oldest first; `None` if the keys at hand do not read.
     groups: Option<Vec<Vec<SnapshotRecord>>>,
-    objects: u64,
-    bytes: u64,
+    /// Objects and their bytes; `None` where the store has no lists.
+    objects: Option<u64>,
+    bytes: Option<u64>,
+    copies: Vec<CopyRecord>,
+    /// Snapshots that were seen here and are gone without a record of deletion.
+    lost: usize,
     locked: Option<bool>,
     problems: usize,
 }
@@ -43,9 +48,10 @@ struct State {
 impl State {
     fn load(app: &App) -> Result<Self> {
         let opened = app.open(Need::Look)?;
-        let listed = opened.repository.store().list("")?;
+        let listed = opened.objects()?;
         let identity = read_identity(&opened.keys.identity())?;
         let view = opened.repository.view()?;
+        let lost = warn_of_lost(app, &opened, &view)?;
         let mut problems = view.problems.len();
         let groups = match opened.repository.capability().reads_trees {
             true => {
@@ -57,8 +63,10 @@ impl State {
         };
         Ok(Self {
             groups,
-            objects: listed.len() as u64,
-            bytes: listed.iter().map(|object| object.size).sum(),
+            objects: listed.as_ref().map(|listed| listed.len() as u64),
+            bytes: listed.map(|listed| listed.iter().map(|object| object.size).sum()),
+            copies: copies::known(&opened.keys),
+            lost,
             locked: identity.map(|identity| matches!(identity, Identity::Locked(_))),
             problems,
             opened,
@@ -68,23 +76,49 @@ impl State {
     fn text(&self) -> String {
         let fields = render::fields(&[
             ("repository", repository_line(&self.opened)),
-            (
-                "size",
-                format!(
-                    "{} in {}",
-                    render::size(self.bytes),
-                    render::counted(self.objects, "object")
-                ),
-            ),
+            ("size", self.size()),
+            ("place", self.opened.distance.words().to_owned()),
+            ("copies", self.copies()),
             ("members", self.members()),
             ("identity", self.identity()),
             ("damage", self.damage()),
         ]);
-        format!(
-            "{fields}\n\n{}\n\nStill missing:\n{}",
-            self.snapshots(),
-            still_missing(&self.opened, None)
-        )
+        let snapshots = self.snapshots();
+        match still_missing(&self.opened, None, self.newest_ms()) {
+            missing if missing.is_empty() => format!("{fields}\n\n{snapshots}"),
+            missing => format!("{fields}\n\n{snapshots}\n\nStill missing:\n{missing}"),
+        }
+    }
+
+    fn newest_ms(&self) -> Option<i64> {
+        let newest = self.groups.iter().flatten().filter_map(|group| group.last());
+        newest.map(|record| record.snapshot.started_ms).max()
+    }
+
+    fn size(&self) -> String {
+        match (self.bytes, self.objects) {
+            (Some(bytes), Some(objects)) => {
+                format!("{} in {}", render::size(bytes), render::counted(objects, "object"))
+            }
+            _ => "not known: a web server has no lists".to_owned(),
+        }
+    }
+
+    /// Each copy on a line of its own, below the first.
+    fn copies(&self) -> String {
+        let now = render::time::now_ms();
+        let line = |copy: &CopyRecord| {
+            let snapshots = render::counted(copy.snapshots, "snapshot");
+            let age = render::ago(copy.finished * 1000, now);
+            format!(
+                "{} {}: {snapshots}, {age}, {}",
+                copy.kind,
+                copy.location,
+                copy.distance.words()
+            )
+        };
+        let lines: Vec<String> = self.copies.iter().map(line).collect();
+        lines.join("\n              ")
     }
 
     fn identity(&self) -> String {
@@ -162,8 +196,11 @@ impl State {
             },
             "identity_locked": self.locked,
             "words_confirmed": self.opened.keys.words_pending().is_none(),
-            "offsite": false,
+            "offsite": copies::is_offsite(self.opened.distance, &self.copies),
+            "distance": self.opened.distance,
+            "copies": copies::document(&self.copies),
             "damaged_objects": self.problems,
+            "snapshots_lost": self.lost,
         })
     }
 }

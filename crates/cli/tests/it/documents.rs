@@ -33,7 +33,7 @@ fn is_documented(field: &str) -> bool {
 #[test]
 fn every_field_is_documented() {
     let bed = Bed::new();
-    let commands: [&[&str]; 16] = [
+    let commands: [&[&str]; 22] = [
         &["init"],
         &["backup", "./data", "--tag", "a=b"],
         &[],
@@ -49,6 +49,12 @@ fn every_field_is_documented() {
         &["snapshot", "export", "latest", "--output", "x.tar"],
         &["key", "list"],
         &["repo", "info"],
+        &["restore"],
+        &["repo", "sessions"],
+        &["repo", "mirror", "./replica", "--dry-run"],
+        &["repo", "mirror", "./replica"],
+        &["repo", "audit"],
+        &["status"],
         &["snapshot", "prune", "--keep-last", "1"],
     ];
     for command in commands {

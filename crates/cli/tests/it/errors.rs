@@ -18,16 +18,19 @@ fn error(bed: &Bed, args: &[&str]) -> (i32, Value) {
 #[test]
 fn without_a_repository() {
     let bed = Bed::new();
-    let cases: [(&[&str], i32, &str, &str); 9] = [
+    let cases: [(&[&str], i32, &str, &str); 12] = [
         (&["snapshot", "list"], 6, "no-repository", "nodekeep init"),
         (&["backup", "data"], 2, "usage", "./data"),
         (&["backup", "./missing"], 8, "not-found", ""),
         (&["backup", "./data", "--repo", "./nowhere"], 6, "no-repository", "nodekeep init --repo"),
-        (&["backup", "./data", "--repo", "s3://bucket"], 2, "usage", "folder"),
+        (&["backup", "./data", "--repo", "sftp://host/x"], 2, "usage", ""),
+        (&["backup", "./data", "--repo", "s3://key:secret@bucket"], 2, "usage", ""),
+        (&["backup", "./data", "--repo", "s3://bucket"], 10, "store-unavailable", ""),
+        (&["status", "--limit-upload", "fast"], 2, "usage", ""),
         (&["backup", "./data", "--compress", "zstd:99"], 2, "usage", ""),
         (&["backup", "./data", "--password", "x"], 2, "usage", ""),
         (&["recover", "x", "--target", "y z"], 2, "usage", "nodekeep restore x --target 'y z'"),
-        (&["restore"], 2, "usage", ""),
+        (&["restore"], 6, "no-repository", "nodekeep init"),
     ];
     for (args, code, word, hint) in cases {
         let (found, error) = error(&bed, args);

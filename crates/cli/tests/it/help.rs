@@ -34,7 +34,11 @@ const COMMANDS: &[&str] = &[
     "key rotate",
     "repo",
     "repo info",
+    "repo audit",
+    "repo mirror",
     "repo repair",
+    "repo sessions",
+    "repo stop-session",
     "completions",
     "man",
 ];

@@ -131,6 +131,12 @@ impl Bed {
         snapshots.iter().map(|snapshot| snapshot["id"].as_str().unwrap().to_owned()).collect()
     }
 
+    /// A file that this machine keeps for its one repository.
+    pub fn kept(&self, name: &str) -> String {
+        let folder = fs::read_dir(self.path("home/repos")).unwrap().next().unwrap().unwrap();
+        fs::read_to_string(folder.path().join(name)).unwrap()
+    }
+
     /// Every file of the repository whose path holds `part`.
     pub fn objects(&self, part: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();

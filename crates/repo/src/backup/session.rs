@@ -52,7 +52,7 @@ impl<'a> Running<'a> {
         signing: SigningKey,
         trust: Trust,
     ) -> Result<Self> {
-        let sequence = before.heads.get(&writer).map_or(1, |head| head + 1);
+        let sequence = before.heads.get(&writer).map_or(1, |head| head.saturating_add(1));
         let stamp =
             Stamp { generation: before.generation, writer, sequence, session: SessionId(random()) };
         let group = repo.roster().current_group();

@@ -18,6 +18,8 @@ pub(super) fn check(repo: &Repository, objects: &[Object], findings: &mut Findin
 fn is_ours(name: &str) -> bool {
     let numbered = |prefix, suffix| names::number(name, prefix, suffix).is_some();
     name == names::CONFIG
+        || names::LISTINGS.contains(&name)
+        || name.strip_prefix("l/").is_some_and(|hash| ObjectHash::parse(hash).is_some())
         || name.strip_prefix("k/").is_some_and(|hash| ObjectHash::parse(hash).is_some())
         || names::parse_pack(name).is_some()
         || names::parse_segment(name).is_some()

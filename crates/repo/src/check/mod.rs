@@ -135,7 +135,7 @@ impl Repository {
     pub fn check(&self, options: &CheckOptions, monitor: &dyn Monitor) -> Result<CheckReport> {
         self.needs_trees()?;
         let mut findings = Findings::default();
-        let objects = self.store().list("")?;
+        let objects = crate::listing::everything(self.store())?;
         control::check(self, &objects, &mut findings)?;
         let view = self.view()?;
         let state = self.check_state(&view, options, &mut findings)?;

@@ -15,6 +15,7 @@ use crate::monitor::{Monitor, Silent};
 use crate::names;
 use crate::reader::ChunkReader;
 use crate::repository::Repository;
+use crate::sessions;
 use crate::view::View;
 use crate::walk::Bits;
 
@@ -23,7 +24,6 @@ pub(crate) mod finish;
 mod mark;
 mod plan;
 mod rescue;
-mod sessions;
 
 use finish::SegmentRef;
 use plan::{Aim, Orphan, Packs, Usage};
@@ -33,7 +33,8 @@ use plan::{Aim, Orphan, Packs, Usage};
 pub struct CollectOptions {
     /// So many percent of the bytes may stay unused: less means more rewriting.
     pub max_unused_percent: u8,
-    /// A session elsewhere that began so many seconds ago and has not ended counts as dead.
+    /// A session elsewhere that has shown no sign of life for so many seconds counts as dead: no new progress object since this client
+    /// first saw the last, or, for a client without [`crate::sessions::Sightings`], not ended since it says that it began.
     pub patience_secs: u64,
 }
 
@@ -278,6 +279,7 @@ impl Repository {
     ) -> Result<CollectionReport> {
         self.keeper()?;
         self.needs_trees()?;
+        self.needs_alone()?;
         self.delete(delete)?;
         let repo = self.refreshed()?;
         apply::Collector::new(&repo, options, monitor)?.run(delete.len())

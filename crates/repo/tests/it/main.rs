@@ -1,4 +1,5 @@
 //! Tests of the engine against its public face.
+mod audit;
 mod changing;
 mod check;
 mod collect;
@@ -10,12 +11,14 @@ mod frozen;
 mod fs_source;
 mod lab;
 mod nouns;
+mod mirror;
 mod picture;
 mod repair;
 mod rescue;
 mod restore;
 mod retention;
 mod roundtrip;
+mod sessions;
 mod space;
 mod tar;
 mod vectors;

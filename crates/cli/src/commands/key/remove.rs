@@ -10,7 +10,7 @@ use super::list::label;
 use crate::error::{Error, Result};
 use crate::prompt;
 use crate::render;
-use crate::session::{App, Need};
+use crate::session::{App, Need, Opened};
 
 /// Remove a member from the roster
 #[derive(Debug, Args)]
@@ -70,12 +70,34 @@ impl Remove {
         opened.repository.remove_member(&id)?;
         opened.pin()?;
         app.output.say(format!("Removed the {} {name}.\n{}", role.word(), promise(role)))?;
+        if role == Role::Writer {
+            settle(app, &opened)?;
+        }
         let roster = opened.repository.roster();
         app.output.document(&json!({
             "removed": { "id": id.hex(), "role": role.word() },
             "roster": roster.number,
             "group": roster.current_group().number,
         }))
+    }
+}
+
+/// A stolen key may still sign what bears a number that it used before; a checkpoint ends that.
+fn settle(app: &App, opened: &Opened) -> Result<()> {
+    match opened.repository.settle() {
+        Ok(Some(_)) => opened.pin(),
+        Ok(None) => {
+            app.output.remark(
+                "A backup is under way. If the credential was stolen, prune when it is over: until then the thief can still add snapshots that look old.",
+            );
+            Ok(())
+        }
+        Err(error) => {
+            app.output.remark(format!(
+                "If the credential was stolen, prune soon: until then the thief can still add snapshots that look old ({error})."
+            ));
+            Ok(())
+        }
     }
 }
 

@@ -24,7 +24,7 @@ impl Info {
         let opened = app.open(Need::Look)?;
         let repository = &opened.repository;
         let view = repository.view()?;
-        let kinds = kinds(&repository.store().list("")?);
+        let kinds = opened.objects()?.map(|objects| kinds(&objects));
         let (config, roster) = (repository.config(), repository.roster());
         app.output.answer(render::fields(&[
             ("location", opened.location().to_owned()),
@@ -49,7 +49,11 @@ impl Info {
             ("snapshots", render::count(view.live.len() as u64)),
             ("open runs", render::count(view.sessions.len() as u64)),
         ]))?;
-        app.output.answer(format!("\n{}", render::indent(&table(&kinds).text())))?;
+        let listed = match &kinds {
+            Some(kinds) => render::indent(&table(kinds).text()),
+            None => "  What it holds is not known: a web server has no lists.".to_owned(),
+        };
+        app.output.answer(format!("\n{listed}"))?;
         app.output.document(&json!({
             "location": opened.location(),
             "id": repository.id().hex(),
@@ -61,9 +65,9 @@ impl Info {
             "generation": view.generation,
             "snapshots": view.live.len(),
             "open_sessions": view.sessions.len(),
-            "objects": kinds.iter().map(|kind| json!({
+            "objects": kinds.map(|kinds| kinds.iter().map(|kind| json!({
                 "kind": kind.noun, "count": kind.count, "bytes": kind.bytes,
-            })).collect::<Vec<_>>(),
+            })).collect::<Vec<_>>()),
             "roster": roster_document(repository),
         }))
     }
@@ -103,6 +107,7 @@ fn noun(name: &str) -> &'static str {
         ("w", Some("d")) => "data packs",
         ("w", Some("t")) => "tree packs",
         ("w", Some("i")) => "index segments",
+        ("l", _) => "listings of a mirror",
         _ => "others",
     }
 }

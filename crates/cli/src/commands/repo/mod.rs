@@ -1,7 +1,11 @@
 //! `nodekeep repo`: the repository itself.
 
+mod audit;
 mod info;
+mod mirror;
 mod repair;
+mod sessions;
+mod stop_session;
 
 use clap::Subcommand;
 
@@ -13,14 +17,22 @@ use crate::session::App;
 #[command(after_help = "Also here: repo check is `nodekeep check`.")]
 pub enum Repo {
     Info(info::Info),
+    Audit(audit::Audit),
+    Mirror(mirror::Mirror),
     Repair(repair::Repair),
+    Sessions(sessions::Sessions),
+    StopSession(stop_session::StopSession),
 }
 
 impl Repo {
     pub fn run(&self, app: &App) -> Result<()> {
         match self {
             Self::Info(args) => args.run(app),
+            Self::Audit(args) => args.run(app),
+            Self::Mirror(args) => args.run(app),
             Self::Repair(args) => args.run(app),
+            Self::Sessions(args) => args.run(app),
+            Self::StopSession(args) => args.run(app),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::exit;
 use crate::refs;
 use crate::render::{self, Table};
-use crate::session::{App, Need};
+use crate::session::{App, Need, warn_of_lost};
 
 /// List snapshots
 #[derive(Debug, Args)]
@@ -45,8 +45,10 @@ pub struct List {
 
 impl List {
     pub fn run(&self, app: &App) -> Result<()> {
-        let repository = app.open(Need::Read)?.repository;
-        let view = repository.view()?;
+        let opened = app.open(Need::Read)?;
+        let view = opened.repository.view()?;
+        warn_of_lost(app, &opened, &view)?;
+        let repository = opened.repository;
         let (mut records, mut problems) = repository.snapshots_in(&view)?;
         problems.extend(hidden_by_damage(view));
         let wanted: Vec<Vec<u8>> = self.paths.iter().map(|path| refs::resolved(path)).collect();
