@@ -468,7 +468,8 @@ mod tests {
 
     #[test]
     fn gaps_are_the_numbers_that_nobody_used() {
-        let cases: [(&[u64], u64, u64, &[(u64, u64)]); 7] = [
+        type Case = (&'static [u64], u64, u64, &'static [(u64, u64)]);
+        let cases: [Case; 7] = [
             (&[], 0, 0, &[]),
             (&[1, 2, 3], 0, 3, &[]),
             (&[1, 3], 0, 3, &[(2, 2)]),

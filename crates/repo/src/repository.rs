@@ -325,7 +325,7 @@ impl Repository {
             return Ok(());
         };
         let newest = self.newest_checkpoint()?;
-        if newest.number < pins.checkpoint {
+        if newest.number < pins.checkpoint && !self.has_begun(pins.checkpoint)? {
             let (found, pinned) = (newest.number, pins.checkpoint);
             return Err(Error::CheckpointRolledBack { found, pinned });
         }
@@ -337,6 +337,12 @@ impl Repository {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether there is anything of a generation: then its checkpoint is lost, which is damage that a repair mends, and no older state.
+    fn has_begun(&self, generation: u64) -> Result<bool> {
+        let listed = Lists::of(&self.store)?.names(&names::generation(generation))?;
+        Ok(listed.iter().any(|name| names::parse_in_generation(name).is_some()))
     }
 
     /// The newest checkpoint, listed now, and read unless it was read before.
@@ -352,7 +358,6 @@ impl Repository {
         Ok(newest)
     }
 
-    #[expect(clippy::type_complexity, reason = "two things of one object")]
     fn read_checkpoint(
         &self,
         number: u64,
