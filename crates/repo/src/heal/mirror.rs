@@ -1,0 +1,101 @@
+//! A replica of the repository gives back what it has: the very ciphertext, checked by its tag and its id.
+
+use std::collections::BTreeMap;
+
+use nodekeep_store::Store;
+
+use crate::control::PackRef;
+use crate::error::{Error, Result};
+use crate::id::ChunkId;
+use crate::index::{Index, Segment};
+use crate::monitor::Monitor;
+use crate::names;
+use crate::packs::open_table_of;
+use crate::reader::Buffers;
+use crate::repository::Repository;
+use crate::walk::places;
+
+use super::fresh::Fresh;
+use super::missed::Missed;
+
+pub(super) fn give(
+    repo: &Repository,
+    mirror: &Store,
+    missed: &Missed,
+    fresh: &mut Fresh<'_>,
+    monitor: &dyn Monitor,
+) -> Result<()> {
+    let there = repo.at(mirror.clone());
+    let (index, _) = there.index_with_problems(&there.view()?)?;
+    let unlisted = |index: &Index| -> Result<Index> {
+        let mut found = Segment::default();
+        for object in mirror.list(names::WRITERS)? {
+            let Some((writer, kind, id)) = names::parse_pack(&object.name) else {
+                continue;
+            };
+            if index.pack_number(&id).is_some() {
+                continue;
+            }
+            // A pack that cannot be opened gives nothing.
+            let pack = PackRef { writer, kind, id };
+            if let Ok(opened) = open_table_of(&there, &pack, object.size) {
+                let (len, seals) = (opened.layout.header_len, &opened.header.seals);
+                found.add(pack, object.size, len, opened.table, seals);
+            }
+        }
+        let mut index = Index::new();
+        index.add(found);
+        index.sort();
+        Ok(index)
+    };
+    let rest = if take(&there, index, missed, fresh, monitor)? { None } else { Some(()) };
+    if rest.is_some() {
+        // What the index over there does not name may still lie there: a mirror keeps what the original dropped.
+        let (index, _) = there.index_with_problems(&there.view()?)?;
+        take(&there, unlisted(&index)?, missed, fresh, monitor)?;
+    }
+    Ok(())
+}
+
+/// Takes what an index finds; true if nothing is missed any more.
+fn take(
+    there: &Repository,
+    index: Index,
+    missed: &Missed,
+    fresh: &mut Fresh<'_>,
+    monitor: &dyn Monitor,
+) -> Result<bool> {
+    let mut wanted: BTreeMap<u32, Vec<ChunkId>> = BTreeMap::new();
+    for (kind, id) in missed.ids() {
+        for (_, place) in places(&index, kind, &id) {
+            wanted.entry(place.pack).or_default().push(id);
+        }
+    }
+    let reader = there.reader(std::sync::Arc::new(index));
+    let mut buffers = Buffers::new();
+    for (number, ids) in wanted {
+        if monitor.interrupted() {
+            return Err(Error::Interrupted);
+        }
+        let pack = &reader.index().packs[number as usize].pack;
+        if ids.iter().all(|id| fresh.has(&(pack.kind, *id))) {
+            continue;
+        }
+        let bytes = match there.store().get(&pack.name()) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_not_found() => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let here = |id| reader.index().places(id).iter().filter(|place| place.pack == number);
+        for place in ids.iter().flat_map(here) {
+            let from = place.offset as usize;
+            let Some(stored) = bytes.get(from..from + place.stored as usize) else {
+                continue;
+            };
+            if reader.open_at(place, &mut stored.to_vec(), &mut buffers).is_ok() {
+                fresh.take_verbatim(reader.index(), place, stored)?;
+            }
+        }
+    }
+    Ok(missed.ids().all(|named| fresh.has(&named)))
+}
