@@ -38,6 +38,8 @@ usage: cargo xtask COMMAND
       --quick          10,000 files, 10 snapshots, 50,000 chunks
       --only a,b       only files, snapshots or chunks
       --dir, --out, --bin  as above
+  bench latency        backup and restore over a network with 50 ms more on every request, on a Ceph of its own
+      --latency-ms N   another latency; and --size-gb (default 0.5), --runs, --dir, --bin as above
   dist                 a static release archive in target/dist
   test-ceph [OPTIONS]  the program on a Ceph cluster of three OSDs that it starts, with everything going wrong
   test-garage [OPTIONS]  the same on Garage, a store that lies about create-if-absent

@@ -6,6 +6,7 @@
 //! and sizes.
 
 mod corpus;
+mod latency;
 mod machine;
 pub mod measure;
 mod report;
@@ -47,6 +48,10 @@ pub fn run(mut words: Vec<OsString>) -> Result<(), Error> {
     if words.first().is_some_and(|word| word == scale::WORD) {
         words.remove(0);
         return scale::run(words);
+    }
+    if words.first().is_some_and(|word| word == latency::WORD) {
+        words.remove(0);
+        return latency::run(words);
     }
     let options = parse(words)?;
     let peers = tools::find_peers(options.peers.as_deref())?;

@@ -120,18 +120,31 @@ impl Ceph {
     }
 
     fn is_whole(&self) -> Result<bool, Error> {
+        let status = self.ask(&["status", "--format", "json", "--connect-timeout", "10"])?;
+        if status["osdmap"]["num_up_osds"] != OSDS {
+            return Ok(false);
+        }
+        for number in 0..OSDS {
+            let socket = self.place.data().join(format!("run/osd.{number}.asok"));
+            let socket = socket.to_string_lossy();
+            let groups = self.ask(&["--admin-daemon", &socket, "dump_pgstate_history"])?;
+            let groups = groups["pgs"].as_array();
+            let state = |group: &Value| group["currently"].as_str().is_some_and(is_settled);
+            if !groups.is_some_and(|groups| groups.iter().all(state)) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// What the `ceph` program answers; nothing while a daemon is not there to answer.
+    fn ask(&self, words: &[&str]) -> Result<Value, Error> {
         let mut command = self.place.ceph();
-        command.args(["status", "--format", "json", "--connect-timeout", "10"]);
-        let text = place::output(command.stderr(Stdio::null()))?;
-        let status: Value = serde_json::from_slice(&text).unwrap_or_default();
-        let groups = &status["pgmap"];
-        let clean = |state: &Value| {
-            state["state_name"].as_str().is_some_and(|name| name.starts_with("active+clean"))
-        };
-        // Without a manager nobody counts placement groups; then the OSDs are what can be asked for.
-        let states = groups["pgs_by_state"].as_array();
-        let all_clean = states.is_none_or(|states| states.iter().all(clean));
-        Ok(status["osdmap"]["num_up_osds"] == OSDS && all_clean)
+        command.args(words).stderr(Stdio::null());
+        let output = command
+            .output()
+            .map_err(|source| Error::Start { program: place::spelled(&command), source })?;
+        Ok(serde_json::from_slice(&output.stdout).unwrap_or_default())
     }
 
     fn wait_for_gateway(&mut self) -> Result<(), Error> {
@@ -323,6 +336,12 @@ rgw frontends = beast endpoint=127.0.0.1:{gateway}
     )
 }
 
+/// Whether an OSD has nothing to do for a placement group; who leads the group knows whether all copies are there.
+fn is_settled(state: &str) -> bool {
+    let settled = ["Primary/Active/Clean", "ReplicaActive/RepNotRecovering", "Stray"];
+    state.strip_prefix("Started/").is_some_and(|state| settled.contains(&state))
+}
+
 fn joined(folders: impl IntoIterator<Item = PathBuf>) -> OsString {
     let folders: Vec<OsString> = folders.into_iter().map(PathBuf::into_os_string).collect();
     folders.join(":".as_ref())
@@ -362,6 +381,16 @@ pub fn copy_files(from: &Path, to: &Path) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_group_is_settled_when_its_copies_are_there() {
+        for state in ["Started/Primary/Active/Clean", "Started/ReplicaActive/RepNotRecovering"] {
+            assert!(is_settled(state), "{state}");
+        }
+        for state in ["Started/Primary/Active/Recovering", "Started/Primary/Peering", "Reset", ""] {
+            assert!(!is_settled(state), "{state}");
+        }
+    }
 
     #[test]
     fn ports_are_different() {

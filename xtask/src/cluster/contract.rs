@@ -10,22 +10,21 @@ use crate::place;
 
 /// Runs the suite with servers that create an object only if it is absent.
 pub fn run<C>(stage: &mut Stage<C>) -> Result<String, Error> {
-    perform(stage, &[])
+    perform(stage, "contract", &[])
 }
 
 /// Runs what is left of the suite with servers that overwrite.
 pub fn of_liars<C>(stage: &mut Stage<C>) -> Result<String, Error> {
-    perform(stage, &[("NODEKEEP_TEST_S3_LIES", "1")])
+    perform(stage, "contract-of-liars", &[("NODEKEEP_TEST_S3_LIES", "1")])
 }
 
 /// The variables are those of `crates/store/tests/it/s3.rs`.
-fn perform<C>(stage: &Stage<C>, variables: &[(&str, &str)]) -> Result<String, Error> {
-    let bucket = "contract";
+fn perform<C>(stage: &Stage<C>, bucket: &str, variables: &[(&str, &str)]) -> Result<String, Error> {
     let S3 { server, region, keys } = &stage.owner;
-    stage.owner.create_bucket(bucket, false)?;
+    stage.owner.create_bucket(bucket)?;
     let logs = place::target().join("cluster");
     std::fs::create_dir_all(&logs).map_err(Error::file(&logs))?;
-    let log = logs.join("contract.log");
+    let log = logs.join(format!("{bucket}.log"));
     let output = File::create(&log).map_err(Error::file(&log))?;
     let errors = output.try_clone().map_err(Error::file(&log))?;
     let mut cargo = place::cargo();

@@ -10,6 +10,7 @@ mod contract;
 mod garage;
 mod kills;
 pub mod leash;
+mod lie;
 mod machine;
 mod network;
 mod osd;
@@ -29,10 +30,11 @@ use std::time::Instant;
 use crate::args::Args;
 use crate::error::Error;
 use crate::place;
-use ceph::Ceph;
+pub use ceph::Ceph;
 use garage::Garage;
+pub use machine::{Machine, snapshot_of};
 use s3::S3;
-use stage::Stage;
+pub use stage::Stage;
 
 /// One promise, tried on a cluster; what it returns is printed.
 struct Scenario<C> {
@@ -43,7 +45,7 @@ struct Scenario<C> {
     run: fn(&mut Stage<C>) -> Result<String, Error>,
 }
 
-const ON_CEPH: [Scenario<Ceph>; 10] = [
+const ON_CEPH: [Scenario<Ceph>; 11] = [
     Scenario {
         name: "server",
         promise: "the gateway creates an object once, whoever races",
@@ -96,7 +98,13 @@ const ON_CEPH: [Scenario<Ceph>; 10] = [
         name: "write-only",
         promise: "under the documented policy a node can add and nothing else",
         is_quick: true,
-        run: write_only::run,
+        run: write_only::versioned,
+    },
+    Scenario {
+        name: "write-only-plain",
+        promise: "the same without versions: what a node overwrites is its own, and is named",
+        is_quick: false,
+        run: write_only::plain,
     },
     Scenario {
         name: "worst-day",
@@ -106,7 +114,7 @@ const ON_CEPH: [Scenario<Ceph>; 10] = [
     },
 ];
 
-const ON_GARAGE: [Scenario<Garage>; 2] = [
+const ON_GARAGE: [Scenario<Garage>; 3] = [
     Scenario {
         name: "server",
         promise: "Garage lies about creating if absent",
@@ -118,6 +126,12 @@ const ON_GARAGE: [Scenario<Garage>; 2] = [
         promise: "the probe of the store sees the lie",
         is_quick: false,
         run: contract::of_liars,
+    },
+    Scenario {
+        name: "lie",
+        promise: "init refuses the liar, and the fallback keeps what it promises",
+        is_quick: true,
+        run: lie::run,
     },
 ];
 

@@ -112,7 +112,7 @@ fn work(site: &Site, proxy: &Proxy, rng: &mut Rng) -> Result<u64, Error> {
 fn insist(machine: &Machine, words: &[&str], repeated: &mut u64) -> Result<Ran, Error> {
     for _ in 0..5 {
         let ran = machine.run(words)?;
-        if !matches!(ran.code, 10 | 11) {
+        if !matches!(ran.code, DAMAGED | STORE_UNAVAILABLE | TRY_AGAIN) {
             return ran.ok();
         }
         must_name(&ran)?;
@@ -121,12 +121,19 @@ fn insist(machine: &Machine, words: &[&str], repeated: &mut u64) -> Result<Ran, 
     Err(Error::Broken(format!("nodekeep {} failed five times", words.join(" "))))
 }
 
-/// A failure names an object, or the list of some, and how often it was tried.
+/// See docs/exit-codes.md. An answer that is cut short and says that it is whole looks like damage, until it is asked for again:
+/// that nothing is damaged is checked afterwards, past the proxy.
+const DAMAGED: i32 = 4;
+const STORE_UNAVAILABLE: i32 = 10;
+const TRY_AGAIN: i32 = 11;
+
+/// A failure names an object, or the list of some, and how often it was tried where it was the store that failed.
 fn must_name(ran: &Ran) -> Result<(), Error> {
     let said = format!("{}{}", ran.stdout, ran.stderr);
     let names_object =
         ["config", "r/", "k/", "w/", "g/", "c/", "x/"].iter().any(|name| said.contains(name));
-    if ran.code == 11 || (names_object && said.contains("attempt")) {
+    let names_attempts = ran.code != STORE_UNAVAILABLE || said.contains("tried ");
+    if ran.code == TRY_AGAIN || (names_object && names_attempts) {
         return Ok(());
     }
     Err(Error::Broken(format!("no object or attempt is named: {}", ran.told())))
@@ -144,7 +151,7 @@ pub fn hopeless(stage: &mut Stage<Ceph>) -> Result<String, Error> {
     for fault in [Fault::CutBefore, Fault::CutAfter, Fault::Refuse(503)] {
         proxy.follow(Plan::faults(stage.seed, [fault], 1));
         let ran = owner.run(&["backup", &owner.data().to_string_lossy()])?;
-        if ran.code != 10 {
+        if ran.code != STORE_UNAVAILABLE {
             return Err(Error::Broken(format!("{fault}: exit code 10 expected: {}", ran.told())));
         }
         must_name(&ran)?;

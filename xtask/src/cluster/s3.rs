@@ -63,14 +63,12 @@ impl S3 {
         Err(Error::Broken(format!("{method} /{path} {query:?}: {} {said}", answer.status)))
     }
 
-    /// Makes a bucket; with `lock` its objects have versions and can be locked.
-    pub fn create_bucket(&self, name: &str, lock: bool) -> Result<(), Error> {
-        let headers = [("x-amz-bucket-object-lock-enabled", "true")];
-        let headers = if lock { &headers[..] } else { &[] };
-        self.must(Request { method: "PUT", path: name, headers, ..Request::default() }).map(drop)
+    /// Makes a bucket.
+    pub fn create_bucket(&self, name: &str) -> Result<(), Error> {
+        self.must(Request { method: "PUT", path: name, ..Request::default() }).map(drop)
     }
 
-    /// Sets one of a bucket's documents: `policy`, `versioning`, `object-lock`.
+    /// Sets one of a bucket's documents: `policy`, `versioning`.
     pub fn configure(&self, bucket: &str, what: &str, document: &str) -> Result<(), Error> {
         let query = [(what, "")];
         let body = document.as_bytes();

@@ -43,7 +43,7 @@ pub fn lying(stage: &mut Stage<Garage>) -> Result<String, Error> {
 }
 
 fn ask(owner: &S3, bucket: &str) -> Result<Found, Error> {
-    owner.create_bucket(bucket, false)?;
+    owner.create_bucket(bucket)?;
     create(owner, &format!("{bucket}/twice"), b"first")?;
     let second = create(owner, &format!("{bucket}/twice"), b"second")?;
     let path = format!("{bucket}/raced");

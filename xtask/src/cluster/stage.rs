@@ -61,10 +61,10 @@ impl<C> Stage<C> {
     }
 
     /// A bucket of the owner and an empty machine beside it; nothing is in either.
-    pub fn empty_site(&self, lock: bool) -> Result<Site, Error> {
+    pub fn empty_site(&self) -> Result<Site, Error> {
         self.buckets.set(self.buckets.get() + 1);
         let bucket = format!("site-{}", self.buckets.get());
-        self.owner.create_bucket(&bucket, lock)?;
+        self.owner.create_bucket(&bucket)?;
         let folder = self.scratch.path().join(&bucket);
         let repo = format!("s3://{bucket}/repo");
         let owner = Machine::new(&folder, "owner", &self.binary, &repo, &self.owner)?;
@@ -74,7 +74,17 @@ impl<C> Stage<C> {
 
     /// A new repository in a new bucket.
     pub fn site(&self) -> Result<Site, Error> {
-        let site = self.empty_site(false)?;
+        let site = self.empty_site()?;
+        site.init()?;
+        Ok(site)
+    }
+
+    /// A new repository in a new bucket that keeps every version of its objects.
+    pub fn versioned_site(&self) -> Result<Site, Error> {
+        let site = self.empty_site()?;
+        let document =
+            "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>";
+        self.owner.configure(&site.bucket, "versioning", document)?;
         site.init()?;
         Ok(site)
     }

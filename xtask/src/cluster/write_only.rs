@@ -1,6 +1,6 @@
 //! A node under the policy of docs/write-only.md, first honest and then in the hands of someone else.
 
-use nodekeep_testkit::{Size, edit};
+use nodekeep_testkit::{Size, Tree, edit};
 use serde_json::Value;
 
 use super::ceph::Ceph;
@@ -17,14 +17,55 @@ struct Node {
     id: String,
 }
 
-/// The node backs up; what it must not do is refused; the owner goes on as if nothing had been.
-pub fn run(stage: &mut Stage<Ceph>) -> Result<String, Error> {
+impl Node {
+    /// Whether the policy lets it create this object.
+    fn made(&self, name: &str) -> bool {
+        name.contains(&format!("repo/w/{}/", self.id)) || name.contains(&format!("/{}.", self.id))
+    }
+}
+
+/// In a bucket with versions, where what is overwritten is still there.
+pub fn versioned(stage: &mut Stage<Ceph>) -> Result<String, Error> {
+    let site = stage.versioned_site()?;
+    let (node, kept, refused) = serve_and_attack(stage, &site)?;
+    let overwritten = overwrite(stage, &site, &node)?;
+    for (id, tree) in &kept {
+        site.owner.must_restore(id, tree)?;
+    }
+    let said = go_on(&site, &node, kept)?;
+    Ok(format!(
+        "{said}; {refused} forbidden requests got 403; {overwritten} own objects overwritten, and nothing lost"
+    ))
+}
+
+/// In a bucket without versions, where a node can overwrite what it made itself: seen, named, and in a mirror still there.
+pub fn plain(stage: &mut Stage<Ceph>) -> Result<String, Error> {
     let site = stage.site()?;
+    let (node, kept, refused) = serve_and_attack(stage, &site)?;
+    let said = go_on(&site, &node, kept)?;
+    let overwritten = overwrite(stage, &site, &node)?;
+    let ran = site.owner.run(&["check", "--data", "--json"])?;
+    if ran.code != DAMAGED || !ran.stdout.contains(&format!("w/{}/", node.id)) {
+        return Err(Error::Broken(format!("overwritten packs are not named: {}", ran.told())));
+    }
+    Ok(format!(
+        "{said}; {refused} forbidden requests got 403; {overwritten} own objects overwritten, which check names"
+    ))
+}
+
+/// "Something in the repository is damaged", see docs/exit-codes.md.
+const DAMAGED: i32 = 4;
+
+/// Snapshots and what they hold.
+type Kept = Vec<(String, Tree)>;
+
+/// The node backs up, then it tries what it must not; how often it was refused.
+fn serve_and_attack(stage: &Stage<Ceph>, site: &Site) -> Result<(Node, Kept, usize), Error> {
     let mut rng = stage.rng(5);
     let owner = &site.owner;
     owner.grow(&mut rng, Size::SMALL)?;
     let mut kept = vec![(owner.backup()?, owner.tree()?)];
-    let node = enlist(stage, &site)?;
+    let node = enlist(stage, site)?;
     node.machine.grow(&mut rng, Size::SMALL)?;
     node.machine.add_file(&mut rng, "large", 5)?;
     for _ in 0..3 {
@@ -32,12 +73,18 @@ pub fn run(stage: &mut Stage<Ceph>) -> Result<String, Error> {
         let data = node.machine.data();
         edit(&mut rng, &data, 4).map_err(Error::file(data))?;
     }
-    let names = names(stage, &site)?;
-    let refused = attack(stage, &site, &node, &names)?;
+    let names = names(stage, site)?;
+    let refused = attack(stage, site, &node, &names)?;
     for (id, tree) in &kept {
         owner.must_restore(id, tree)?;
     }
     owner.must_check(&["--data"])?;
+    Ok((node, kept, refused))
+}
+
+/// The owner prunes, and the node backs up once more.
+fn go_on(site: &Site, node: &Node, mut kept: Kept) -> Result<String, Error> {
+    let owner = &site.owner;
     owner.run(&["snapshot", "prune", "--keep-last", "1", "--max-unused", "0"])?.ok()?;
     kept.push((node.machine.backup()?, node.machine.tree()?));
     let last = kept.len() - 1;
@@ -45,10 +92,23 @@ pub fn run(stage: &mut Stage<Ceph>) -> Result<String, Error> {
         owner.must_restore(id, tree)?;
     }
     owner.must_check(&["--data"])?;
-    Ok(format!(
-        "{} backups by the node, before and after the owner's prune; {refused} forbidden requests got 403",
-        kept.len() - 1
-    ))
+    Ok(format!("{last} backups by the node, before and after the owner's prune"))
+}
+
+/// Overwrites everything that the node made, as the policy cannot forbid.
+fn overwrite(stage: &Stage<Ceph>, site: &Site, node: &Node) -> Result<usize, Error> {
+    let mut count = 0;
+    for name in names(stage, site)?.iter().filter(|name| node.made(name)) {
+        let path = format!("{}/{name}", site.bucket);
+        node.user.must(Request {
+            method: "PUT",
+            path: &path,
+            body: b"evil",
+            ..Request::default()
+        })?;
+        count += 1;
+    }
+    Ok(count)
 }
 
 /// Makes a writer with a user of its own, and puts the policy in force.
@@ -99,18 +159,16 @@ fn attack(stage: &Stage<Ceph>, site: &Site, node: &Node, names: &[String]) -> Re
         let Request { method, path, query, .. } = request;
         Err(Error::Broken(format!("the node was not refused: {method} {path} {query:?}: {status}")))
     };
-    let own = [format!("repo/w/{}/", node.id), format!("/{}.", node.id)];
     for name in names {
         let path = format!("{}/{name}", site.bucket);
         let is_secret = ["/d/", "/t/", "repo/k/"].iter().any(|part| name.contains(part));
-        let is_own = own.iter().any(|part| name.contains(part.as_str()));
         if is_secret {
             forbid(Request { method: "GET", path: &path, ..Request::default() })?;
             let copied = [("x-amz-copy-source", path.as_str())];
             let copy = format!("{}/repo/w/{}/d/00/copy", site.bucket, node.id);
             forbid(Request { method: "PUT", path: &copy, headers: &copied, ..Request::default() })?;
         }
-        if !is_own {
+        if !node.made(name) {
             forbid(Request { method: "PUT", path: &path, body: b"evil", ..Request::default() })?;
         }
         forbid(Request { method: "DELETE", path: &path, ..Request::default() })?;

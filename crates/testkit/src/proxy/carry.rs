@@ -42,12 +42,14 @@ pub(super) fn carry(client: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
         let Some(mut head) = Head::read(&mut client.from)? else {
             break;
         };
+        let began = shared.started.elapsed();
         let fault = shared.next(&head);
         let latency = super::lock(&shared.decider).latency();
         thread::sleep(latency);
         welcome(&mut client, &mut head)?;
         shared.deliver_due();
         next = pass(&mut client, &mut server, shared, &head, fault)?;
+        shared.passed(&head, began);
     }
     client.cut()?;
     Ok(())

@@ -10,6 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::http::{self, Head};
 use carry::carry;
@@ -44,6 +45,17 @@ impl Counts {
     }
 }
 
+/// A request that was carried, and when, counted from the proxy's start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// Its method and target, without the names that differ from run to run.
+    pub kind: String,
+    /// When its head had come.
+    pub began: Duration,
+    /// When its answer had gone back.
+    pub ended: Duration,
+}
+
 /// A request that the server is to get once more.
 #[derive(Debug)]
 struct Repeat {
@@ -58,6 +70,8 @@ struct Shared {
     decider: Mutex<Decider>,
     counts: Mutex<Counts>,
     repeats: Mutex<Vec<Repeat>>,
+    passed: Mutex<Vec<Passed>>,
+    started: Instant,
     over: AtomicBool,
 }
 
@@ -74,6 +88,8 @@ impl Proxy {
             decider: Mutex::new(Decider::new(plan)),
             counts: Mutex::default(),
             repeats: Mutex::default(),
+            passed: Mutex::default(),
+            started: Instant::now(),
             over: AtomicBool::new(false),
         });
         let serving = Arc::clone(&shared);
@@ -94,6 +110,11 @@ impl Proxy {
     /// What was done so far.
     pub fn counts(&self) -> Counts {
         lock(&self.shared.counts).clone()
+    }
+
+    /// Every request that was carried since the last call, in the order of their ends.
+    pub fn take_passed(&self) -> Vec<Passed> {
+        std::mem::take(&mut *lock(&self.shared.passed))
     }
 
     /// Delivers the duplicates that are still to come, and says how the server answered each.
@@ -134,6 +155,12 @@ impl Shared {
             counts.suffered.push(line);
         }
         fault
+    }
+
+    /// Notes that a request which began then is over.
+    fn passed(&self, head: &Head, began: Duration) {
+        let kind = plan::kind(head.method(), head.target());
+        lock(&self.passed).push(Passed { kind, began, ended: self.started.elapsed() });
     }
 
     /// Keeps a request to deliver it once more.

@@ -121,11 +121,16 @@ impl Decider {
     }
 
     pub(super) fn next(&mut self, method: &str, target: &str) -> Option<Fault> {
-        let kind = format!("{method} {}", without_names(target));
+        let kind = kind(method, target);
         let number = self.seen.entry(kind.clone()).or_default();
         *number += 1;
         self.plan.choose(&kind, *number - 1, method)
     }
+}
+
+/// What requests have in common that differ only in names.
+pub(super) fn kind(method: &str, target: &str) -> String {
+    format!("{method} {}", without_names(target))
 }
 
 /// The target with every run of eight or more hexadecimal digits made `*`.

@@ -131,6 +131,25 @@ fn without_faults_everything_passes_on_one_connection() {
     assert_eq!(client.ask("GET", "/a", b"").unwrap().status, 404);
     assert!(client.open.is_some());
     assert_eq!((proxy.counts().requests, proxy.counts().total()), (7, 0));
+    let passed = proxy.take_passed();
+    let kinds: Vec<&str> = passed.iter().map(|request| request.kind.as_str()).collect();
+    assert_eq!(kinds[..3], ["PUT /a", "GET /a", "PUT /a.chunked"]);
+    assert!(passed.iter().all(|request| request.began <= request.ended));
+    assert!(proxy.take_passed().is_empty());
+}
+
+#[test]
+fn latency_is_added_to_every_request() {
+    let server = Server::start();
+    let latency = Duration::from_millis(20);
+    let proxy = Proxy::start(server.address, Plan::latency(latency)).unwrap();
+    let mut client = Client::new(proxy.address());
+    for _ in 0..3 {
+        assert_eq!(client.ask("PUT", "/a", b"x").unwrap().status, 200);
+    }
+    let passed = proxy.take_passed();
+    assert_eq!(passed.len(), 3);
+    assert!(passed.iter().all(|request| request.ended - request.began >= latency), "{passed:?}");
 }
 
 #[test]
