@@ -23,7 +23,7 @@ use crate::{Created, Durability, Object, Op, Place, StoreError, StoreErrorKind};
 
 use config::Settings;
 use sign::Signer;
-use versions::{Marker, Part, Version, Versions};
+use versions::{Marker, Mode, Part, Version, Versions};
 
 /// Bytes of a short answer.
 const MAX_ANSWER: usize = 64 << 10;
@@ -127,7 +127,7 @@ impl Bucket {
             }
             return Ok(reply);
         }
-        let Some(newest) = version_of(&reply) else {
+        let Some(newest) = self.version_in(scene, &reply)? else {
             return Ok(reply);
         };
         let Some(object) = self.object_version(scene)? else {
@@ -176,18 +176,38 @@ impl Bucket {
         }))
     }
 
-    /// Whether the bucket keeps versions. Who may not ask learns it from the first answer that names one.
-    fn keeps_versions(&self, scene: Scene<'_>) -> Result<bool, StoreError> {
-        if let Some(known) = self.versions.are_kept() {
+    /// Whether the bucket keeps versions; asked for once.
+    fn versioning(&self, scene: Scene<'_>) -> Result<Mode, StoreError> {
+        let known = self.versions.mode();
+        if known != Mode::Unknown {
             return Ok(known);
         }
-        let kept = match self.ask_bucket(scene, "versioning=", MAX_ANSWER) {
-            Ok(xml) => versions::says_kept(&xml).unwrap_or(false),
+        let mode = match self.ask_bucket(scene, "versioning=", MAX_ANSWER) {
+            Ok(xml) if versions::says_kept(&xml) == Some(true) => Mode::Kept,
+            Ok(_) => Mode::None,
             Err(error) if error.kind.is_transient() => return Err(error),
-            Err(_) => false,
+            Err(error) if error.kind == StoreErrorKind::Unsupported => Mode::None,
+            Err(_) => Mode::Untold,
         };
-        self.versions.found(kept);
-        Ok(kept)
+        self.versions.found(mode);
+        Ok(mode)
+    }
+
+    fn keeps_versions(&self, scene: Scene<'_>) -> Result<bool, StoreError> {
+        Ok(self.versioning(scene)? == Mode::Kept)
+    }
+
+    /// The version that an answer is about, where the bucket keeps versions.
+    fn version_in(&self, scene: Scene<'_>, reply: &Reply) -> Result<Option<String>, StoreError> {
+        let id = reply.header(&VERSION_ID).filter(|id| *id != "null" && reply.is_success());
+        let Some(id) = id else {
+            return Ok(None);
+        };
+        if self.versioning(scene)? == Mode::None {
+            return Ok(None);
+        }
+        self.versions.found(Mode::Kept);
+        Ok(Some(id.to_owned()))
     }
 
     fn part_of_versions(
@@ -232,13 +252,24 @@ impl Bucket {
 
     /// The version that is the object; `None` if there is no object.
     fn object_version(&self, scene: Scene<'_>) -> Result<Option<String>, StoreError> {
-        self.versions.found(true);
         let versions = self.versions_of(scene)?;
         Ok(versions::object_among(&versions).map(|version| version.id.clone()))
     }
 
+    /// Whether a PUT that succeeded made the object. If that cannot be found out now, the PUT counts as one that may have acted.
+    fn settle(&self, scene: Scene<'_>, reply: &Reply) -> Result<Created, StoreError> {
+        let settled = self.version_in(scene, reply).and_then(|made| match made {
+            None => Ok(Created::New),
+            Some(made) => self.settle_version(scene, &made),
+        });
+        settled.map_err(|error| match error.kind.is_transient() {
+            true => StoreError { kind: StoreErrorKind::Interrupted, ..error },
+            false => error,
+        })
+    }
+
     /// Whether the version that was just made is the object; one that is not goes again, if these credentials may delete.
-    fn settle(&self, scene: Scene<'_>, made: &str) -> Result<Created, StoreError> {
+    fn settle_version(&self, scene: Scene<'_>, made: &str) -> Result<Created, StoreError> {
         if self.object_version(scene)?.as_deref() == Some(made) {
             self.versions.remember(scene.object, made);
             return Ok(Created::New);
@@ -260,12 +291,6 @@ impl Bucket {
         self.versions.forget(scene.object);
         Ok(was_there)
     }
-}
-
-/// The version that an answer is about, in buckets that keep versions. In others it is absent, or `null`.
-fn version_of(reply: &Reply) -> Option<String> {
-    let id = reply.header(&VERSION_ID).filter(|id| *id != "null")?;
-    reply.is_success().then(|| id.to_owned())
 }
 
 impl Backend for Bucket {
@@ -304,10 +329,7 @@ impl Backend for Bucket {
         let url = self.object_url(name);
         let reply = self.send(scene, Method::PUT, url, if_absent, bytes, Want::Head)?;
         match reply.status {
-            _ if reply.is_success() => match version_of(&reply) {
-                None => Ok(Created::New),
-                Some(made) => self.settle(scene, &made),
-            },
+            _ if reply.is_success() => self.settle(scene, &reply),
             412 => Ok(Created::Exists),
             // An object is never missing for a PUT: the bucket is.
             404 => Err(scene.fail(answer::failure(&reply).or_kind(StoreErrorKind::NoSuchBucket))),

@@ -3,7 +3,6 @@
 //! stores that ignore `If-None-Match` in such buckets, as Ceph's gateway 16 does.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 use crate::backend::Page;
@@ -21,30 +20,31 @@ const REMEMBERED: usize = 65_536;
 /// What is known of a bucket's versions.
 #[derive(Default)]
 pub(super) struct Versions {
-    mode: AtomicU8,
+    mode: Mutex<Mode>,
     oldest: Mutex<HashMap<String, String>>,
 }
 
-const UNKNOWN: u8 = 0;
-const NONE: u8 = 1;
-const KEPT: u8 = 2;
+/// Whether a bucket keeps versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Nobody asked yet.
+    #[default]
+    Unknown,
+    /// It says that it does not, or knows no versions. Ids in its answers mean nothing then: Garage sends some.
+    None,
+    /// Who asks may not know: the first answer that names a version tells.
+    Untold,
+    /// It does.
+    Kept,
+}
 
 impl Versions {
-    /// Whether the bucket keeps versions, if that is known.
-    pub(super) fn are_kept(&self) -> Option<bool> {
-        match self.mode.load(Ordering::Relaxed) {
-            UNKNOWN => None,
-            mode => Some(mode == KEPT),
-        }
+    pub(super) fn mode(&self) -> Mode {
+        *lock(&self.mode)
     }
 
-    /// What the bucket was found to do. Once seen, versions stay: an answer that names one says more than a refused question.
-    pub(super) fn found(&self, are_kept: bool) {
-        if are_kept {
-            self.mode.store(KEPT, Ordering::Relaxed);
-        } else {
-            let _ = self.mode.compare_exchange(UNKNOWN, NONE, Ordering::Relaxed, Ordering::Relaxed);
-        }
+    pub(super) fn found(&self, mode: Mode) {
+        *lock(&self.mode) = mode;
     }
 
     fn oldest(&self) -> MutexGuard<'_, HashMap<String, String>> {

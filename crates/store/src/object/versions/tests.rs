@@ -93,14 +93,3 @@ fn a_bucket_says_whether_it_keeps_versions() {
     assert_eq!(says(" "), Some(false));
     assert_eq!(says_kept(b"no xml"), None);
 }
-
-#[test]
-fn versions_once_seen_are_not_forgotten() {
-    let versions = Versions::default();
-    assert_eq!(versions.are_kept(), None);
-    versions.found(false);
-    assert_eq!(versions.are_kept(), Some(false));
-    versions.found(true);
-    versions.found(false);
-    assert_eq!(versions.are_kept(), Some(true));
-}
