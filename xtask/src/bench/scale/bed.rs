@@ -90,8 +90,7 @@ impl Bed {
 
     /// Makes a repository.
     pub fn init(&self) -> Result<(), Error> {
-        let words = self.words();
-        self.run::<&OsStr>(&["init".as_ref(), "--words-out".as_ref(), words.as_ref()]).map(drop)
+        self.run(&with(&["init", "--words-out"].map(OsStr::new), &self.words())).map(drop)
     }
 
     /// Opens a repository that something else made, with the words that it left.
@@ -141,10 +140,7 @@ impl Bed {
         if listed == expected {
             return Ok(());
         }
-        Err(Error::Measurement {
-            tool: "nodekeep".to_owned(),
-            reason: format!("{listed} snapshots instead of {expected}"),
-        })
+        Err(wrong(format!("{listed} snapshots instead of {expected}")))
     }
 
     /// Restores one file, fails unless it is as it was, and says what it cost.
@@ -154,25 +150,31 @@ impl Bed {
         (snapshot, path): (&str, &str),
         expected: &[u8],
     ) -> Result<(&'static str, Cost), Error> {
-        let target = self.folder().join("restored");
-        let step = self.step(
-            row,
-            "restore one file",
-            &[
-                "restore".as_ref(),
-                snapshot.as_ref(),
-                path.as_ref(),
-                "--target".as_ref(),
-                target.as_os_str(),
-            ],
-        )?;
+        let target = self.target();
+        let words = ["restore", snapshot, path, "--target"].map(OsStr::new);
+        let step = self.step(row, "restore one file", &with(&words, &target))?;
         let restored = first_file(&target)?;
         fs::remove_dir_all(&target).map_err(Error::file(&target))?;
+        if restored == expected { Ok(step) } else { Err(wrong(format!("{path} has other bytes"))) }
+    }
+
+    /// Restores the newest snapshot, fails unless it has as many files and bytes as `original`, and says what it cost.
+    pub fn restore_all(&self, row: u64, original: &Path) -> Result<(&'static str, Cost), Error> {
+        let target = self.target();
+        let words = ["restore", "latest", "--target"].map(OsStr::new);
+        let step = self.step(row, "restore all", &with(&words, &target))?;
+        let (restored, expected) =
+            (corpus::measure_folder(&target)?, corpus::measure_folder(original)?);
+        fs::remove_dir_all(&target).map_err(Error::file(&target))?;
         if restored == expected {
-            return Ok(step);
+            Ok(step)
+        } else {
+            Err(wrong(format!("{restored:?} were restored of {expected:?}")))
         }
-        let reason = format!("{path} was restored with other bytes");
-        Err(Error::Measurement { tool: "nodekeep".to_owned(), reason })
+    }
+
+    fn target(&self) -> PathBuf {
+        self.folder().join("restored")
     }
 
     /// Megabytes of the repository.
@@ -195,15 +197,22 @@ impl Bed {
     }
 }
 
+/// What makes all figures worthless.
+pub fn wrong(reason: String) -> Error {
+    Error::Measurement { tool: "nodekeep".to_owned(), reason }
+}
+
+fn with<'a>(words: &[&'a OsStr], path: &'a Path) -> Vec<&'a OsStr> {
+    [words, &[path.as_os_str()]].concat()
+}
+
 /// The only file below a folder.
 fn first_file(folder: &Path) -> Result<Vec<u8>, Error> {
     let mut path = folder.to_path_buf();
     while path.is_dir() {
         let entry = fs::read_dir(&path).map_err(Error::file(&path))?.next();
-        let entry = entry.ok_or_else(|| Error::Measurement {
-            tool: "nodekeep".to_owned(),
-            reason: format!("nothing was restored to {}", folder.display()),
-        })?;
+        let entry =
+            entry.ok_or_else(|| wrong(format!("nothing was restored to {}", folder.display())))?;
         path = entry.map_err(Error::file(&path))?.path();
     }
     fs::read(&path).map_err(Error::file(&path))

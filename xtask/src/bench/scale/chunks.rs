@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::bed::{Bed, Ground, settle};
+use super::bed::{Bed, Ground, settle, wrong};
 use super::sizes;
 use super::table::{Row, Table};
 use super::tree::Tree;
@@ -62,7 +62,7 @@ fn measure(bed: &Bed, new: &Path, count: u64) -> Result<Row, Error> {
     let after = bed.repository_mb()?;
     if after > repository_mb * 0.6 {
         let reason = format!("{after:.0} of {repository_mb:.0} MB are left after the prune");
-        return Err(Error::Measurement { tool: "nodekeep".to_owned(), reason });
+        return Err(wrong(reason));
     }
     Ok(Row {
         count,

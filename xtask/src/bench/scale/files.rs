@@ -36,6 +36,7 @@ fn measure(bed: &Bed, tree: &Tree<'_>, root: &std::path::Path, count: u64) -> Re
     let find = bed.step(count, "find one name", &["snapshot", "find", &tree::name(wanted)])?;
     let path = tree.path(wanted).to_string_lossy().into_owned();
     let restore = bed.restore_one(count, ("latest", &path), &Tree::content(wanted, 0))?;
+    let all = bed.restore_all(count, root)?;
     let idle = ["snapshot", "prune", "--keep-last", "9"];
     let idle = bed.step(count, "prune, nothing to do", &idle)?;
     change(tree, count)?;
@@ -45,7 +46,7 @@ fn measure(bed: &Bed, tree: &Tree<'_>, root: &std::path::Path, count: u64) -> Re
     let prune = ["snapshot", "prune", "--keep-last", "1"];
     let prune = bed.step(count, "prune to the newest", &prune)?;
     bed.expect_snapshots(1)?;
-    let steps = vec![first, unchanged, changed, restore, find, check, idle, prune];
+    let steps = vec![first, unchanged, changed, restore, all, find, check, idle, prune];
     Ok(Row { count, steps, repository_mb })
 }
 
