@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use nodekeep_store::{Address, Store};
+use nodekeep_store::{Address, Store, StoreError, StoreErrorKind};
 use rustix::fs::statfs;
 
 use crate::error::Result;
@@ -10,7 +10,7 @@ use crate::error::Result;
 /// What a place was found to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What was found, in a line or two; empty where there is nothing to say.
+    /// What was found, in a line; empty where there is nothing to say.
     pub line: String,
     /// Why two programs at once may do harm there.
     pub unsafe_because: Option<String>,
@@ -37,10 +37,18 @@ pub fn of(address: &Address, store: &Store) -> Result<Finding> {
     if let Address::Folder(folder) = address {
         return Ok(of_file_system(file_system(folder)));
     }
-    let probe = store.probe()?;
-    let line = probe.to_string();
-    let unsafe_because = (!probe.is_honest()).then(|| line.replace('\n', "; "));
+    let probe = match store.probe() {
+        Err(error) if error.kind == StoreErrorKind::Unsupported => return Ok(unsupported(&error)),
+        result => result?,
+    };
+    let line = probe.to_string().replace('\n', "; ");
+    let unsafe_because = (!probe.is_honest()).then(|| line.clone());
     Ok(Finding { line, unsafe_because })
+}
+
+/// A store that says itself that it cannot do it is no worse than one that lies.
+fn unsupported(error: &StoreError) -> Finding {
+    Finding { line: error.to_string(), unsafe_because: Some(error.to_string()) }
 }
 
 /// The magic number of the file system that a folder is on, or would be made on.

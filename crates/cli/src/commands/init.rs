@@ -229,7 +229,8 @@ fn refuse_existing(app: &App, store: &Store, wish: &Wish) -> Result<()> {
         Ok(Address::Folder(folder)) => {
             Ok(std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()))
         }
-        _ => Ok::<bool, Error>(!store.list("")?.is_empty()),
+        // What an earlier trial could not delete does not count.
+        _ => Ok::<bool, Error>(store.list("")?.iter().any(|o| !o.name.starts_with("probe/"))),
     };
     let holds_other = !unfinished && occupied()?;
     if holds_other { Err(Engine::NotEmpty { location }.into()) } else { Ok(()) }

@@ -140,8 +140,11 @@ fn a_mirror_takes_no_backups_until_it_is_promoted() {
 
 #[test]
 fn what_is_pruned_stays_in_the_mirror_unless_it_is_to_go() {
-    let bed = Bed::backed_up();
-    bed.write("data/a.txt", "another\n");
+    let bed = Bed::new();
+    let large: String = (0..60_000).map(|n: u32| format!("{n} ")).collect();
+    bed.write("data/gone.txt", &large);
+    bed.ok(&["backup", "./data"]);
+    fs::remove_file(bed.path("data/gone.txt")).unwrap();
     bed.ok(&["backup", "./data"]);
     bed.ok(&["repo", "mirror", "./replica"]);
     bed.ok(&["snapshot", "prune", "--keep-last", "1", "--max-unused", "0"]);

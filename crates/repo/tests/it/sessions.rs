@@ -5,13 +5,14 @@ use nodekeep_repo::control::{Process, Progress, Session, Stamp};
 use nodekeep_repo::crypto::random;
 use nodekeep_repo::error::Error;
 use nodekeep_repo::id::SessionId;
-use nodekeep_repo::keys::{ContentKey, Purpose, Seal};
+use nodekeep_repo::keys::{ContentKey, Entropy, Purpose, Seal};
 use nodekeep_repo::monitor::Silent;
 use nodekeep_repo::names;
 use nodekeep_repo::process;
-use nodekeep_repo::repository::{Access, Repository};
+use nodekeep_repo::repository::{Access, CreateOptions, Repository};
+use nodekeep_repo::roster::Trust;
 use nodekeep_repo::sessions::{Sighting, Sightings, StoppedBy, Whereabouts};
-use nodekeep_store::Durability;
+use nodekeep_store::{Durability, Store};
 
 use crate::world::World;
 
@@ -166,7 +167,7 @@ fn a_writer_ends_its_own_sessions_only() {
     let world = World::new();
     let own = begin(&world, elsewhere(), now_ms());
     let credential =
-        world.repo().enroll_writer("other", nodekeep_repo::roster::Trust::All).unwrap();
+        world.repo().enroll_writer("other", Trust::All).unwrap();
     let other = Access { credential: Some(credential), ..Access::default() };
     let other = Repository::open(world.store.clone(), &other, None).unwrap();
     let error = other.stop_session(&own.session.hex()).unwrap_err();
@@ -175,4 +176,27 @@ fn a_writer_ends_its_own_sessions_only() {
     let writer = Repository::open(world.store.clone(), &access, None).unwrap();
     let stopped = writer.stop_session(&own.session.hex()).unwrap();
     assert_eq!(stopped, (own.session, StoppedBy::Writer));
+}
+
+#[test]
+fn where_the_store_keeps_nobody_apart_somebody_must_say_that_he_is_alone() {
+    let owner = Entropy::random();
+    let options = CreateOptions { alone: true, ..CreateOptions::default() };
+    let store = Store::memory();
+    let (_, credential) = Repository::create(store.clone(), &owner, &options).unwrap();
+    let access = Access { owner: Some(owner), credential: Some(credential), ..Access::default() };
+    let mut repo = Repository::open(store, &access, None).unwrap();
+    assert!(repo.config().alone);
+    let refused = |result: Result<(), Error>| matches!(result, Err(Error::NotAlone { .. }));
+    let collect = |repo: &Repository| {
+        repo.collect(&[], &CollectOptions::default(), &Silent).map(|_| ())
+    };
+    assert!(refused(collect(&repo)));
+    assert!(refused(repo.repair(&Silent).map(|_| ())));
+    assert!(refused(repo.settle().map(|_| ())));
+    assert!(refused(repo.enroll_writer("second", Trust::All).map(|_| ())));
+    repo.declare_alone();
+    collect(&repo).unwrap();
+    repo.repair(&Silent).unwrap();
+    repo.enroll_writer("second", Trust::All).unwrap();
 }
