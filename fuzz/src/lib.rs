@@ -6,6 +6,7 @@
 use std::io::{Read, Write};
 use std::sync::Arc;
 
+use nodekeep_repo::audit::Seen;
 use nodekeep_repo::codec::{Decompressor, decode_unsized};
 use nodekeep_repo::config::Config;
 use nodekeep_repo::control::{
@@ -18,10 +19,12 @@ use nodekeep_repo::index::{Index, Segment};
 use nodekeep_repo::keys::{
     Credential, DomainKeys, Entropy, Envelope, GroupSecrets, Identities, Reader, unlock_text,
 };
+use nodekeep_repo::listing::Listing;
 use nodekeep_repo::names;
 use nodekeep_repo::pack::{Header, Layout, TRAILER_LEN, Table, open_table};
 use nodekeep_repo::repository::{Pins, Repository};
 use nodekeep_repo::roster::{Member, Role, Roster};
+use nodekeep_repo::sessions::Sightings;
 use nodekeep_repo::snapshot::Snapshot;
 use nodekeep_repo::source::tar::TarSource;
 use nodekeep_repo::source::{Directory, FileType, Source};
@@ -230,12 +233,13 @@ pub fn envelope(data: &[u8]) {
     }
 }
 
-/// A writer's credential, and the client's pins.
+/// A writer's credential, and what a client pins and remembers.
 pub fn credential(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
     let _ = Pins::from_text(text);
+    let _ = (Seen::from_text(text), Sightings::from_text(text));
     if let Ok(credential) = Credential::from_text(text) {
         assert!(Credential::from_text(&credential.to_text()).is_ok());
     }
@@ -348,6 +352,9 @@ pub fn codec(data: &[u8]) {
 
 /// Names of objects: one that is read is spelled as it would be made.
 pub fn object_names(data: &[u8]) {
+    if let Some(listing) = Listing::from_bytes(data) {
+        assert_eq!(Listing::from_bytes(listing.to_text().as_bytes()), Some(listing));
+    }
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };

@@ -42,6 +42,7 @@ impl Repository {
     pub fn repair(&self, monitor: &dyn Monitor) -> Result<RepairReport> {
         self.keeper()?;
         self.needs_trees()?;
+        self.needs_alone()?;
         let repo = self.refreshed()?;
         let mut report = loop {
             sweep_leftovers(&repo, &repo.view()?)?;

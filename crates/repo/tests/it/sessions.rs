@@ -166,8 +166,7 @@ fn a_stopped_session_commits_nothing_and_is_told_so() {
 fn a_writer_ends_its_own_sessions_only() {
     let world = World::new();
     let own = begin(&world, elsewhere(), now_ms());
-    let credential =
-        world.repo().enroll_writer("other", Trust::All).unwrap();
+    let credential = world.repo().enroll_writer("other", Trust::All).unwrap();
     let other = Access { credential: Some(credential), ..Access::default() };
     let other = Repository::open(world.store.clone(), &other, None).unwrap();
     let error = other.stop_session(&own.session.hex()).unwrap_err();
@@ -188,9 +187,8 @@ fn where_the_store_keeps_nobody_apart_somebody_must_say_that_he_is_alone() {
     let mut repo = Repository::open(store, &access, None).unwrap();
     assert!(repo.config().alone);
     let refused = |result: Result<(), Error>| matches!(result, Err(Error::NotAlone { .. }));
-    let collect = |repo: &Repository| {
-        repo.collect(&[], &CollectOptions::default(), &Silent).map(|_| ())
-    };
+    let collect =
+        |repo: &Repository| repo.collect(&[], &CollectOptions::default(), &Silent).map(|_| ());
     assert!(refused(collect(&repo)));
     assert!(refused(repo.repair(&Silent).map(|_| ())));
     assert!(refused(repo.settle().map(|_| ())));
