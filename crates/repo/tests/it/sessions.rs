@@ -94,7 +94,8 @@ fn seen(stamp: &Stamp, days: i64, progress: u64) -> Sightings {
 #[test]
 fn life_is_judged_by_progress_and_by_the_own_clock() {
     // When the session says that it began; what this client remembers; whether it is ended.
-    let cases: [(&str, i64, Option<(i64, u64)>, u64, bool); 7] = [
+    type Case = (&'static str, i64, Option<(i64, u64)>, u64, bool);
+    let cases: [Case; 7] = [
         ("no memory: its own word counts", -8, None, 0, true),
         ("no memory, and young", -6, None, 0, false),
         ("seen for the first time, whatever it says", -300, Some((0, 0)), 0, false),
