@@ -145,6 +145,7 @@ pub(crate) fn host_of(authority: &str) -> &str {
 
 /// Whether the host can only be this machine.
 #[cfg(any(test, feature = "object"))]
+#[cfg(feature = "object")]
 pub(crate) fn is_loopback(host: &str) -> bool {
     let address = host.parse::<std::net::IpAddr>();
     host.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())

@@ -34,6 +34,7 @@ const LOCAL_IN_FLIGHT: usize = 4;
 
 /// A part of a listing.
 #[cfg(feature = "object")]
+#[cfg(feature = "object")]
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(crate) objects: Vec<Object>,
@@ -77,6 +78,7 @@ pub(crate) trait Backend: Send + Sync {
     fn list(&self, prefix: &str) -> Result<Vec<Object>, StoreError>;
     /// A part of a listing: the first, or the one after `token`. For stores whose listings take
     /// many requests, so that each can be limited and repeated on its own.
+    #[cfg(feature = "object")]
     #[cfg(feature = "object")]
     fn list_page(&self, prefix: &str, token: Option<&str>) -> Result<Page, StoreError> {
         debug_assert!(token.is_none(), "a listing in one part has no second");

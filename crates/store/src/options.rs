@@ -147,6 +147,7 @@ impl Environment {
 
     /// The value of a variable.
     #[cfg(feature = "object")]
+    #[cfg(feature = "object")]
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.variables.get(name).map(String::as_str)
     }

@@ -89,7 +89,8 @@ fn objection(folder: &str, allowed: &[&str], dependency: &Dependency) -> Option<
             "{folder} must not know {other}: arrows point one way ({folder} -> {allowed:?})"
         )),
         None if ENGINE.contains(&folder)
-            && *used == Use::Product
+            && *used != Use::Tests
+            && !(*used == Use::Feature && folder == BEHIND_A_FEATURE)
             && is_foreign_to_engine(package) =>
         {
             Some(format!("{folder} is the engine: {package} belongs to a face or behind a trait"))
