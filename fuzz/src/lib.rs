@@ -24,6 +24,7 @@ use nodekeep_repo::names;
 use nodekeep_repo::pack::{Header, Layout, TRAILER_LEN, Table, open_table};
 use nodekeep_repo::repository::{Pins, Repository};
 use nodekeep_repo::roster::{Member, Role, Roster};
+use nodekeep_repo::scrub::Record;
 use nodekeep_repo::sessions::Sightings;
 use nodekeep_repo::snapshot::Snapshot;
 use nodekeep_repo::source::tar::TarSource;
@@ -117,6 +118,7 @@ pub fn control(data: &[u8]) {
         let kept = |kind| w.signed(kind, body, &w.keeper);
         let written = |kind| w.signed(kind, body, &w.writer);
         let _ = match which % 8 {
+            _ if *which == u8::MAX => Record::open(&kept(Kind::Scrub), 1, repo, roster).is_ok(),
             0 => Session::open(&written(Kind::Session), &place(names::Role::Session), repo, roster)
                 .is_ok(),
             1 => Progress::open(

@@ -56,6 +56,9 @@ pub enum Error {
     /// The configuration file is not TOML.
     #[error("{}: {message}", path.display())]
     BadConfig { path: PathBuf, message: String },
+    /// A copy into nowhere.
+    #[error("where to copy to is not said")]
+    NoDestination,
     /// The text is no address. It is not repeated: it may hold a password.
     #[error("the repository's address cannot be used: {0}")]
     Address(#[from] nodekeep_store::AddressError),

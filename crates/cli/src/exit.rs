@@ -193,7 +193,7 @@ fn engine_class(error: &Engine) -> Class {
         | Engine::NotEmpty { .. }
         | Engine::NotItsMirror { .. }
         | Engine::WouldOverwrite { .. } => Class::WouldOverwrite,
-        Engine::Ambiguous { .. } => Class::Usage,
+        Engine::Ambiguous { .. } | Engine::SameRepository { .. } => Class::Usage,
         Engine::Fenced(_) | Engine::RosterChanged | Engine::Busy { .. } => Class::TryAgain,
         Engine::Interrupted => Class::Interrupted,
         _ => Class::Failed,
@@ -249,6 +249,7 @@ fn hint(error: &Error) -> Option<String> {
 /// Hints that need no detail of the error.
 fn fixed_hint(error: &Error) -> Option<&'static str> {
     Some(match error {
+        Error::NoDestination => "For example: nodekeep repo copy /srv/backup /mnt/disk/backup",
         Error::NoHome => "Set NODEKEEP_HOME to a folder that only you can read.",
         Error::WrongPassphrase { .. } => {
             "If it is forgotten, the recovery words still open the repository: nodekeep key restore --force"
@@ -358,6 +359,9 @@ fn fixed_engine_hint(error: &Engine) -> Option<&'static str> {
         }
         Engine::NoSnapshot { .. } => "`nodekeep snapshot list` shows what there is.",
         Engine::Ambiguous { .. } => "Give more digits of the id.",
+        Engine::SameRepository { .. } => {
+            "A copy goes into another repository (nodekeep init --repo PLACE makes one); a replica of this one is made by `nodekeep repo mirror`."
+        }
         Engine::NoPath { .. } => {
             "`nodekeep snapshot ls ID` shows what is in it; `nodekeep snapshot find PATTERN` searches all."
         }

@@ -12,14 +12,14 @@ use crate::error::{Error, Result};
 pub type SecretText = Zeroizing<String>;
 
 /// What the environment gave, taken at the start and erased there.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Secrets {
     passphrase: Source,
     new_passphrase: Source,
     words: Source,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Source {
     value: Option<SecretText>,
     file: Option<PathBuf>,

@@ -24,7 +24,7 @@ use crate::settings::Settings;
 const IDENTITY_LINE: &str = "NODEKEEP-IDENTITY-1";
 
 /// What every command works with.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct App {
     pub output: Output,
     pub settings: Settings,
@@ -189,6 +189,15 @@ impl App {
             (_, Place::Remote { .. }) => Distance::OtherHost,
             (_, Place::ThisMachine) => Distance::ThisMachine,
         }
+    }
+
+    /// The same for another repository than the one in force. Keys that were named for that one are not for this.
+    pub fn elsewhere(&self, place: &str) -> Self {
+        let mut other = self.clone();
+        other.settings.repo = Some(place.to_owned());
+        other.settings.identity = None;
+        other.settings.credential = None;
+        other
     }
 
     /// Opens the repository with what the need asks for.

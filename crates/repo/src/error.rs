@@ -116,6 +116,12 @@ pub enum Error {
         /// The id that was expected.
         expected: RepoId,
     },
+    /// A repository was to be copied into itself.
+    #[error("{location} is the same repository")]
+    SameRepository {
+        /// Where it is.
+        location: String,
+    },
     /// The words belong to another repository.
     #[error("these recovery words are valid, but belong to another repository")]
     ForeignWords,

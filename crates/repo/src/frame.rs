@@ -30,6 +30,8 @@ pub enum Kind {
     Doomed = 8,
     /// Outcome of a collection.
     CollectionOutcome = 9,
+    /// Record of a scrub.
+    Scrub = 10,
     /// Index segment.
     Segment = 16,
 }

@@ -1,4 +1,5 @@
 //! The repository engine of Nodekeep: encrypted, deduplicated snapshots in an object store, and their exact restore.
+pub mod audit;
 
 /// Whether a fault is planted here, to prove that the simulator would find it; a constant `false` in what is shipped.
 #[cfg(feature = "simulate")]
@@ -14,7 +15,6 @@ macro_rules! planted {
     };
 }
 
-pub mod audit;
 pub mod backup;
 mod blocks;
 pub mod check;
@@ -24,12 +24,14 @@ pub mod codec;
 pub mod collect;
 pub mod config;
 pub mod control;
+pub mod copy;
 pub mod crypto;
 pub mod diff;
 pub mod error;
 pub mod export;
 mod fetch;
 pub mod frame;
+mod heal;
 pub mod id;
 pub mod index;
 pub mod keys;
@@ -50,6 +52,7 @@ pub mod roster;
 pub mod sessions;
 #[cfg(feature = "simulate")]
 pub mod simulate;
+pub mod scrub;
 pub mod snapshot;
 pub mod source;
 pub mod tree;

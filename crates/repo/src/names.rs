@@ -11,6 +11,8 @@ pub const ROSTERS: &str = "r/";
 pub const CHECKPOINTS: &str = "c/";
 /// All collections.
 pub const COLLECTIONS: &str = "x/";
+/// All records of scrubs.
+pub const SCRUBS: &str = "s/";
 /// All that writers wrote.
 pub const WRITERS: &str = "w/";
 /// All that a mirror adds.
@@ -75,6 +77,11 @@ pub fn deletion(generation: u64, keeper: &MemberId, snapshot: &SessionId) -> Str
 /// Checkpoint `number`.
 pub fn checkpoint(number: u64) -> String {
     format!("c/{number:08x}")
+}
+
+/// The record of scrub `number`.
+pub fn scrub(number: u64) -> String {
+    format!("s/{number:08x}")
 }
 
 /// The doomed list of collection `number`.

@@ -1,8 +1,14 @@
 //! Whole packs: read, compared with their id, and their tables opened. What a pack says of itself counts more than an index.
 
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use nodekeep_store::{Store, StoreErrorKind};
+
 use crate::control::PackRef;
 use crate::error::{Damage, Error, Result};
 use crate::id::PackId;
+use crate::monitor::Monitor;
 use crate::pack::{Header, Layout, TRAILER_LEN, Table, open_table};
 use crate::repository::Repository;
 use crate::view::damaged_missing;
@@ -73,5 +79,107 @@ fn open_parts(
         (true, true) => Ok(Opened { header, layout, table }),
         (true, false) => Err(Damage::WrongKind),
         (false, _) => Err(Damage::OtherRepository),
+    }
+}
+
+/// Packs are read to be hashed in pieces of so many bytes.
+const PIECE: usize = 4 * 1024 * 1024;
+
+/// How many threads read packs: as many as the store takes requests at once, and as many as can compute.
+pub(crate) fn in_flight(store: &Store) -> usize {
+    store.in_flight().max(std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Reads a pack of `size` bytes and compares it with its name. This needs no key.
+///
+/// # Errors
+/// If the store cannot give it for another reason than that it is missing or short.
+pub(crate) fn prove(
+    store: &Store,
+    pack: &PackRef,
+    size: u64,
+    buffer: &mut Vec<u8>,
+) -> Result<std::result::Result<(), Damage>> {
+    let name = pack.name();
+    let mut hasher = blake3::Hasher::new();
+    let mut at = 0;
+    while at < size {
+        let len = usize::try_from(size - at).map_or(PIECE, |left| left.min(PIECE));
+        buffer.resize(len, 0);
+        match store.read_into(&name, at, buffer) {
+            Ok(()) => hasher.update(buffer),
+            Err(error) if error.is_not_found() => return Ok(Err(Damage::Missing)),
+            Err(error) if error.kind == StoreErrorKind::Truncated => {
+                return Ok(Err(Damage::Truncated));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        at += len as u64;
+    }
+    let is_it = PackId(*hasher.finalize().as_bytes()) == pack.id;
+    Ok(if is_it { Ok(()) } else { Err(Damage::Hash) })
+}
+
+/// What was read to be proven.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Proven {
+    /// Packs.
+    pub(crate) packs: u64,
+    /// Bytes.
+    pub(crate) bytes: u64,
+}
+
+/// Proves packs in so many threads at once; `each` is told of every one, and ends it all with an error. One that is wrong is read
+/// twice: memory and networks err, too.
+///
+/// # Errors
+/// The first of `each` or the store, or that the work was interrupted.
+pub(crate) fn prove_all(
+    store: &Store,
+    packs: &[(PackRef, u64)],
+    threads: usize,
+    monitor: &dyn Monitor,
+    each: &(dyn Fn(&PackRef, std::result::Result<(), Damage>) -> Result<()> + Sync),
+) -> Result<Proven> {
+    monitor.plan(0, packs.iter().map(|(_, size)| size).sum());
+    let (next, bytes, done) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let failure: Mutex<Option<Error>> = Mutex::new(None);
+    let failed = || failure.lock().unwrap_or_else(PoisonError::into_inner);
+    let one = |(pack, size): &(PackRef, u64), buffer: &mut Vec<u8>| {
+        let mut proof = prove(store, pack, *size, buffer)?;
+        if proof.is_err() {
+            proof = prove(store, pack, *size, buffer)?;
+        }
+        bytes.fetch_add(*size, Ordering::Relaxed);
+        done.fetch_add(1, Ordering::Relaxed);
+        monitor.advance(0, *size);
+        each(pack, proof)
+    };
+    let work = || {
+        let mut buffer = Vec::new();
+        while let Some(item) = packs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let result = if monitor.interrupted() {
+                Err(Error::Interrupted)
+            } else {
+                one(item, &mut buffer)
+            };
+            if let Err(error) = result {
+                failed().get_or_insert(error);
+            }
+            if failed().is_some() {
+                return;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(packs.len()) {
+            scope.spawn(work);
+        }
+    });
+    match failed().take() {
+        Some(error) => Err(error),
+        None => {
+            Ok(Proven { packs: done.load(Ordering::Relaxed), bytes: bytes.load(Ordering::Relaxed) })
+        }
     }
 }

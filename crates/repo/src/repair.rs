@@ -7,6 +7,8 @@ use crate::check::{CheckOptions, Problem};
 use crate::collect::finish::{Finish, SegmentRef, sweep_leftovers, write_segment};
 use crate::control::PackRef;
 use crate::error::{Error, Result};
+use crate::heal;
+pub use crate::heal::{Donor, RepairOptions};
 use crate::index::{PackInfo, SEGMENT_ENTRIES, Segment};
 use crate::monitor::Monitor;
 use crate::names;
@@ -28,18 +30,47 @@ pub struct RepairReport {
     /// Packs that the index named and that are missing or cut short. What of them is not there any more is out of the index now, so
     /// that the next backup that meets the same content stores it again; one that ignores its cache meets all of it.
     pub packs_dropped: Vec<String>,
+    /// Packs that were read and are not what their names say. They are out of the index, and what was whole in them lies elsewhere.
+    pub packs_damaged: Vec<String>,
+    /// Chunks that were whole in damaged packs, and lie elsewhere now.
+    pub chunks_rescued: u64,
+    /// What was brought back, and from where.
+    pub healed: Vec<Healed>,
     /// Number of the checkpoint that was written; `None` if there was nothing to repair.
     pub checkpoint: Option<u64>,
     /// What is still wrong, with the snapshots and files that it hits.
     pub lost: Vec<Problem>,
 }
 
+/// Lost content that came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Healed {
+    /// Where it was found: the place of a repository, or `files`.
+    pub from: String,
+    /// Chunks.
+    pub chunks: u64,
+    /// Bytes of them, as stored here.
+    pub bytes: u64,
+}
+
 impl Repository {
-    /// Repairs the repository. A backup that runs meanwhile begins again.
+    /// Repairs the repository with nothing but what it holds. A backup that runs meanwhile begins again.
     ///
     /// # Errors
     /// [`Error::OwnerOnly`], or if the store fails or the work is interrupted: it can be begun again at any time.
     pub fn repair(&self, monitor: &dyn Monitor) -> Result<RepairReport> {
+        self.repair_with(&RepairOptions::default(), monitor)
+    }
+
+    /// Repairs the repository, and brings back what is lost from where it can still be found. A backup that runs meanwhile begins again.
+    ///
+    /// # Errors
+    /// As [`Repository::repair`], or if a donor's store fails. What donors lack, or have damaged themselves, is no error: it stays lost.
+    pub fn repair_with(
+        &self,
+        options: &RepairOptions<'_>,
+        monitor: &dyn Monitor,
+    ) -> Result<RepairReport> {
         self.keeper()?;
         self.needs_trees()?;
         self.needs_alone()?;
@@ -52,6 +83,7 @@ impl Repository {
             }
             // Another keeper made a checkpoint meanwhile: look again.
         };
+        heal::heal(&repo, options, monitor, &mut report)?;
         report.lost = repo.check(&CheckOptions::default(), monitor)?.problems;
         Ok(report)
     }

@@ -545,6 +545,11 @@ impl Repository {
         Ok(Self { roster, roster_hash, ..self.clone() })
     }
 
+    /// The same repository in another store: a replica of it.
+    pub(crate) fn at(&self, store: Store) -> Self {
+        Self { store, newest: Arc::default(), ..self.clone() }
+    }
+
     /// The live snapshots by start, oldest first.
     ///
     /// # Errors

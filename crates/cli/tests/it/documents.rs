@@ -33,7 +33,7 @@ fn is_documented(field: &str) -> bool {
 #[test]
 fn every_field_is_documented() {
     let bed = Bed::new();
-    let commands: [&[&str]; 22] = [
+    let commands: [&[&str]; 27] = [
         &["init"],
         &["backup", "./data", "--tag", "a=b"],
         &[],
@@ -49,6 +49,11 @@ fn every_field_is_documented() {
         &["snapshot", "export", "latest", "--output", "x.tar"],
         &["key", "list"],
         &["repo", "info"],
+        &["init", "--repo", "./second"],
+        &["repo", "copy", "--to", "./second"],
+        &["repo", "repair", "--data", "--from", "./second"],
+        &["repo", "scrub", "--share", "all"],
+        &["repo", "scrub", "--status"],
         &["restore"],
         &["repo", "sessions"],
         &["repo", "mirror", "./replica", "--dry-run"],

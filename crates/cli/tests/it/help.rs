@@ -34,6 +34,8 @@ const COMMANDS: &[&str] = &[
     "key rotate",
     "repo",
     "repo info",
+    "repo copy",
+    "repo scrub",
     "repo audit",
     "repo mirror",
     "repo repair",

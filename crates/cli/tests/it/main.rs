@@ -2,12 +2,13 @@
 
 mod documents;
 mod errors;
+mod healing;
 mod help;
 mod keys;
 mod kill;
 mod mirrors;
 mod portable;
-mod survival;
 mod sessions;
 mod support;
+mod survival;
 mod web;

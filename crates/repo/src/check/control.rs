@@ -24,7 +24,7 @@ fn is_ours(name: &str) -> bool {
         || names::parse_pack(name).is_some()
         || names::parse_segment(name).is_some()
         || names::parse_in_generation(name).is_some()
-        || [("r/", ""), ("c/", ""), ("x/", ".doomed"), ("x/", ".outcome")]
+        || [("r/", ""), ("c/", ""), ("s/", ""), ("x/", ".doomed"), ("x/", ".outcome")]
             .iter()
             .any(|(p, s)| numbered(p, s))
 }

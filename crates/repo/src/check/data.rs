@@ -23,6 +23,15 @@ pub(super) fn select(scope: &[u32], percent: u8) -> Vec<u32> {
     chosen
 }
 
+/// So many bytes of packs may be in memory at once: each is read whole, to be decrypted where it lies.
+const MOST_BYTES: u64 = 512 * 1024 * 1024;
+
+/// Threads that read packs: as many as pay, and as memory allows.
+pub(super) fn threads(repo: &Repository) -> usize {
+    let room = MOST_BYTES / repo.config().pack_size.max(1);
+    crate::packs::in_flight(repo.store()).min(usize::try_from(room).unwrap_or(usize::MAX)).max(1)
+}
+
 pub(super) struct Reading<'a> {
     pub(super) repo: &'a Repository,
     pub(super) reader: &'a ChunkReader,

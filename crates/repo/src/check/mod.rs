@@ -29,7 +29,7 @@ pub struct CheckOptions {
     pub data: Option<u8>,
     /// Only what this snapshot needs.
     pub snapshot: Option<SnapshotId>,
-    /// Threads that read packs; `None`: as many as there are processors; 0: the calling one.
+    /// Threads that read packs; `None`: as many as compute, or as the store takes requests; 0: the calling one.
     pub threads: Option<usize>,
 }
 
@@ -134,10 +134,18 @@ impl Repository {
     /// Damage is no error: it is in the report.
     pub fn check(&self, options: &CheckOptions, monitor: &dyn Monitor) -> Result<CheckReport> {
         self.needs_trees()?;
+        unless_collected(self, || {
+            let report = self.check_once(options, monitor)?;
+            Ok((report.problems.is_empty(), report))
+        })
+    }
+
+    fn check_once(&self, options: &CheckOptions, monitor: &dyn Monitor) -> Result<CheckReport> {
         let mut findings = Findings::default();
+        // What the view names was there before it was listed, or has been collected since.
+        let view = self.view()?;
         let objects = crate::listing::everything(self.store())?;
         control::check(self, &objects, &mut findings)?;
-        let view = self.view()?;
         let state = self.check_state(&view, options, &mut findings)?;
         let mut report = CheckReport { objects: objects.len() as u64, ..CheckReport::default() };
         let walk = walk(&state, &mut report, &mut findings, monitor)?;
@@ -149,7 +157,7 @@ impl Repository {
             control::note_leftovers(&state.reader, &view, &objects, &mut findings);
         }
         if let Some(percent) = options.data {
-            let threads = options.threads.unwrap_or_else(processors);
+            let threads = options.threads.unwrap_or_else(|| data::threads(self));
             let chosen = data::select(&scope, percent);
             let read = data::Reading { repo: self, reader: &state.reader, threads, monitor };
             read.run(&chosen, &mut bad, &mut report, &mut findings)?;
@@ -192,14 +200,59 @@ impl Repository {
     }
 }
 
+/// What is wrong as far as names and control objects tell: no pack is read, and no snapshot opened.
+///
+/// # Errors
+/// If the store cannot be listed.
+pub(crate) fn surface(repo: &Repository) -> Result<Vec<Problem>> {
+    unless_collected(repo, || {
+        let problems = surface_once(repo)?;
+        Ok((problems.is_empty(), problems))
+    })
+}
+
+fn surface_once(repo: &Repository) -> Result<Vec<Problem>> {
+    let mut findings = Findings::default();
+    let view = repo.view()?;
+    let objects = crate::listing::everything(repo.store())?;
+    control::check(repo, &objects, &mut findings)?;
+    for bad in &view.problems {
+        findings.add(bad.object.clone(), bad.damage);
+    }
+    let (index, problems) = repo.index_with_problems(&view)?;
+    for error in &problems {
+        findings.add_error("index", error);
+    }
+    let reader = repo.reader(Arc::new(index));
+    let mut bad = Bits::new(reader.index().entries().len());
+    control::check_packs(&reader, &objects, &scope(&reader, None), &mut bad, &mut findings);
+    Ok(findings.into_problems(&[]))
+}
+
+/// So often is a look repeated that a collection interfered with.
+const LOOKS: u32 = 4;
+
+/// Looks again if something was found wrong and a collection ended meanwhile: it may have removed what was missed.
+fn unless_collected<T>(repo: &Repository, look: impl Fn() -> Result<(bool, T)>) -> Result<T> {
+    let mut checkpoint = repo.view()?.checkpoint_number();
+    let mut looks = 1;
+    loop {
+        let (sound, found) = look()?;
+        if sound || looks == LOOKS {
+            return Ok(found);
+        }
+        let now = repo.view()?.checkpoint_number();
+        if now == checkpoint {
+            return Ok(found);
+        }
+        (checkpoint, looks) = (now, looks + 1);
+    }
+}
+
 /// What the control objects give.
 struct State {
     reader: ChunkReader,
     records: Vec<SnapshotRecord>,
-}
-
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn walk<'a>(

@@ -1,12 +1,12 @@
 //! A replica of the repository gives back what it has: the very ciphertext, checked by its tag and its id.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use nodekeep_store::Store;
 
 use crate::control::PackRef;
 use crate::error::{Error, Result};
-use crate::id::ChunkId;
+use crate::id::{ChunkId, PackId};
 use crate::index::{Index, Segment};
 use crate::monitor::Monitor;
 use crate::names;
@@ -18,6 +18,10 @@ use crate::walk::places;
 use super::fresh::Fresh;
 use super::missed::Missed;
 
+/// Takes what is missed from `mirror`.
+///
+/// # Errors
+/// If the mirror's store fails, or the work is interrupted. What is missing or damaged there is no error.
 pub(super) fn give(
     repo: &Repository,
     mirror: &Store,
@@ -27,34 +31,34 @@ pub(super) fn give(
 ) -> Result<()> {
     let there = repo.at(mirror.clone());
     let (index, _) = there.index_with_problems(&there.view()?)?;
-    let unlisted = |index: &Index| -> Result<Index> {
-        let mut found = Segment::default();
-        for object in mirror.list(names::WRITERS)? {
-            let Some((writer, kind, id)) = names::parse_pack(&object.name) else {
-                continue;
-            };
-            if index.pack_number(&id).is_some() {
-                continue;
-            }
-            // A pack that cannot be opened gives nothing.
-            let pack = PackRef { writer, kind, id };
-            if let Ok(opened) = open_table_of(&there, &pack, object.size) {
-                let (len, seals) = (opened.layout.header_len, &opened.header.seals);
-                found.add(pack, object.size, len, opened.table, seals);
-            }
-        }
-        let mut index = Index::new();
-        index.add(found);
-        index.sort();
-        Ok(index)
-    };
-    let rest = if take(&there, index, missed, fresh, monitor)? { None } else { Some(()) };
-    if rest.is_some() {
-        // What the index over there does not name may still lie there: a mirror keeps what the original dropped.
-        let (index, _) = there.index_with_problems(&there.view()?)?;
-        take(&there, unlisted(&index)?, missed, fresh, monitor)?;
+    let named: HashSet<PackId> = index.packs.iter().map(|pack| pack.pack.id).collect();
+    if take(&there, index, missed, fresh, monitor)? {
+        return Ok(());
     }
-    Ok(())
+    // What the index over there does not name may still lie there: a mirror keeps what the original dropped.
+    take(&there, unnamed(&there, &named)?, missed, fresh, monitor).map(drop)
+}
+
+/// An index of the packs that lie in a store and are not `named`, from their own tables.
+fn unnamed(there: &Repository, named: &HashSet<PackId>) -> Result<Index> {
+    let mut found = Segment::default();
+    for object in there.store().list(names::WRITERS)? {
+        let Some((writer, kind, id)) = names::parse_pack(&object.name) else {
+            continue;
+        };
+        let pack = PackRef { writer, kind, id };
+        // A pack that cannot be opened gives nothing.
+        if !named.contains(&id)
+            && let Ok(opened) = open_table_of(there, &pack, object.size)
+        {
+            let (len, seals) = (opened.layout.header_len, &opened.header.seals);
+            found.add(pack, object.size, len, opened.table, seals);
+        }
+    }
+    let mut index = Index::new();
+    index.add(found);
+    index.sort();
+    Ok(index)
 }
 
 /// Takes what an index finds; true if nothing is missed any more.

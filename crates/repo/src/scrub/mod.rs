@@ -104,11 +104,15 @@ pub(crate) fn findings(repo: &Repository) -> Result<Vec<Finding>> {
     Ok(newest(repo)?.map(|record| record.findings).unwrap_or_default())
 }
 
-/// Packs in the store with their sizes in bytes.
+/// Packs that the index names and that are in the store, with their sizes in bytes: what belongs to nothing is no damage. If not all of
+/// the index can be read, every pack.
 fn packs_of(repo: &Repository) -> Result<Vec<(PackRef, u64)>> {
+    let (index, problems) = repo.index_with_problems(&repo.view()?)?;
+    let indexed: HashSet<PackRef> = index.packs.iter().map(|pack| pack.pack).collect();
     let pack = |object: &nodekeep_store::Object| {
         let (writer, kind, id) = names::parse_pack(&object.name)?;
-        Some((PackRef { writer, kind, id }, object.size))
+        let pack = PackRef { writer, kind, id };
+        (!problems.is_empty() || indexed.contains(&pack)).then_some((pack, object.size))
     };
     Ok(repo.store().list(names::WRITERS)?.iter().filter_map(pack).collect())
 }

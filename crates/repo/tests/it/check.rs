@@ -268,3 +268,43 @@ fn a_check_can_be_interrupted() {
     let (world, _) = two_snapshots();
     assert!(matches!(world.repo().check(&ALL, &Stopped), Err(Error::Interrupted)));
 }
+
+/// Does something as soon as a check has looked at the state and begins to read.
+struct Meanwhile<'a> {
+    done: std::sync::atomic::AtomicBool,
+    act: &'a (dyn Fn() + Sync),
+}
+
+impl nodekeep_repo::monitor::Monitor for Meanwhile<'_> {
+    fn interrupted(&self) -> bool {
+        if !self.done.swap(true, std::sync::atomic::Ordering::Relaxed) {
+            (self.act)();
+        }
+        false
+    }
+}
+
+#[test]
+fn what_a_collection_removes_meanwhile_is_no_damage() {
+    let mut world = World::new();
+    world.write("a/large", 1, 600_000);
+    world.write("a/small", 2, 1000);
+    let first = world.backup();
+    world.write("a/small", 3, 1000);
+    world.write("b/large", 4, 300_000);
+    world.backup();
+    let thorough = nodekeep_repo::collect::CollectOptions {
+        max_unused_percent: 0,
+        ..nodekeep_repo::collect::CollectOptions::default()
+    };
+    let collect = || {
+        let report = world.repo().collect(&[first], &thorough, &Silent).unwrap();
+        assert!(report.checkpoint.is_some());
+    };
+    let meanwhile = Meanwhile { done: false.into(), act: &collect };
+    for data in [None, Some(100)] {
+        let options = CheckOptions { data, ..CheckOptions::default() };
+        let report = world.repo().check(&options, &meanwhile).unwrap();
+        assert_eq!(report.problems, [], "data {data:?}");
+    }
+}

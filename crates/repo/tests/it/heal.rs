@@ -94,7 +94,7 @@ fn a_replica_brings_everything_back() {
         // Everything at once.
         let world = base.fork();
         packs.iter().for_each(|name| harm(&world.store, name, how));
-        named(&world.store, "/i/").iter().for_each(|name| drop(world.store.delete(name).unwrap()));
+        named(&world.store, "/i/").iter().for_each(|name| harm(&world.store, name, Harm::Missing));
         let report = repair(&world, vec![Donor::Mirror(mirror.clone())]);
         assert_eq!(report.lost, [], "{how:?}: {report:?}");
         assert_whole(&world, &ids, "everything");
@@ -122,7 +122,7 @@ fn a_damaged_replica_gives_what_is_whole() {
     let mirror = copy(&world.store);
     let packs = named(&world.store, "/d/");
     assert!(packs.len() >= 2);
-    packs.iter().for_each(|name| drop(world.store.delete(name).unwrap()));
+    packs.iter().for_each(|name| harm(&world.store, name, Harm::Missing));
     harm(&mirror, &packs[0], Harm::Flipped);
     let report = repair(&world, vec![Donor::Mirror(mirror.clone())]);
     assert!(!report.lost.is_empty() && report.healed[0].chunks > 0, "{report:?}");

@@ -188,6 +188,22 @@ fn damage_is_found_remembered_and_forgotten_when_it_is_healed() {
     assert!(report.status.findings.iter().any(|found| found.object == segment), "{report:?}");
 }
 
+#[test]
+fn what_belongs_to_nothing_is_no_damage() {
+    let world = some_packs();
+    let name = named(&world.store, "/d/").remove(1);
+    flip(&world.store, &name, world.store.size(&name).unwrap() as usize / 2);
+    let all = ScrubOptions { all: true, ..ScrubOptions::default() };
+    let found = world.repo().scrub(&all, &Silent).unwrap().status;
+    assert_eq!((found.findings.len(), found.proven_within_secs), (1, None));
+    // What was whole in it lies elsewhere, the rest is lost: the pack lies there until the next collection.
+    assert!(!world.repo().repair(&Silent).unwrap().lost.is_empty());
+    assert!(world.store.size(&name).is_ok());
+    let after = world.repo().scrub(&all, &Silent).unwrap().status;
+    assert_eq!(after.findings, []);
+    assert!(after.proven_within_secs.is_some() && world.repo().scrub_status().unwrap() != found);
+}
+
 /// Stops after so many bytes.
 struct Stop(std::sync::atomic::AtomicU64);
 

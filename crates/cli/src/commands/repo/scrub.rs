@@ -25,7 +25,7 @@ enum Share {
 /// Read a share of the repository, so that every byte is proven within a period
 #[derive(Debug, Args)]
 #[command(
-    before_help = "Run it every day: each run reads what is due, new packs among it, and catches up on days that were missed. Packs are compared with their names, and control objects and the presence of every pack are checked each time. What was proven when is kept in the repository, so that any machine of the owner goes on from there."
+    before_help = "Run it every day: each run reads what is due, new packs among it, and catches up on days that were missed. Packs are compared with their names, and control objects and the presence of every pack are checked each time. What was proven when is kept in the repository, so that any machine of the owner goes on from there. A mirror has a record of its own: nodekeep repo scrub --repo MIRROR."
 )]
 #[command(after_help = "\
 Role: owner; with --status any.
@@ -63,7 +63,8 @@ impl Scrub {
         if self.status {
             return self.show(app);
         }
-        let opened = app.open(Need::Own)?;
+        // A mirror may be scrubbed, too, so that it is not asked whether it may be written to; only its owner may say what was read.
+        let opened = app.open(Need::Read)?;
         let options = ScrubOptions {
             period_secs: self.every,
             all: self.share == Share::All,

@@ -18,6 +18,7 @@ use crate::error::Result;
 use crate::session::App;
 
 pub use list::{document as snapshot_document, group, paths_text};
+pub use prune::parse_span;
 pub use show::unreadable;
 
 /// How to name a snapshot, for the help of every command that takes one.

@@ -69,7 +69,7 @@ pub struct Prune {
 }
 
 /// Reads `30d`, `12h`, `2w`, `6m` (months) or `1y` as seconds.
-fn parse_span(text: &str) -> Result<u64, String> {
+pub fn parse_span(text: &str) -> Result<u64, String> {
     let bad = || "a span is a number and h, d, w, m (months) or y: 30d".to_owned();
     let unit = text.chars().last().ok_or_else(bad)?;
     let number: u64 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| bad())?;
