@@ -9,6 +9,7 @@ use crate::config::{Config, FORMAT};
 use crate::control::{Checkpoint, Stamp};
 use crate::crypto::{Secret, SigningKey, random};
 use crate::error::{Damage, Error, Result};
+use crate::fetch;
 use crate::id::{DomainId, MemberId, ObjectHash, RepoId};
 use crate::index::{Index, Segment};
 use crate::keys::{
@@ -183,6 +184,9 @@ pub struct Repository {
     sightings: Option<Memory>,
     alone: bool,
 }
+
+/// So many segments are read at once from a distant store: until it goes into the index, a large one takes 25 MB.
+const SEGMENTS_AT_ONCE: usize = 3;
 
 /// Reads and checks the configuration.
 fn read_config(store: &Store) -> Result<Config> {
@@ -619,11 +623,13 @@ impl Repository {
     pub fn index_with_problems(&self, view: &View) -> Result<(Index, Vec<Error>)> {
         let mut index = Index::new();
         let mut problems = Vec::new();
-        for (writer, hash) in &view.segments {
-            match self.segment(writer, hash) {
-                Ok(segment) => index.add(segment),
-                Err(error @ Error::Damaged { .. }) => problems.push(error),
-                Err(error) => return Err(error),
+        for some in view.segments.chunks(fetch::in_flight(&self.store).min(SEGMENTS_AT_ONCE)) {
+            for read in fetch::map(&self.store, some, |(writer, hash)| self.segment(writer, hash)) {
+                match read {
+                    Ok(segment) => index.add(segment),
+                    Err(error @ Error::Damaged { .. }) => problems.push(error),
+                    Err(error) => return Err(error),
+                }
             }
         }
         index.sort();

@@ -9,6 +9,7 @@ use crate::control::{
     Checkpoint, CollectionOutcome, Deletion, Doomed, Outcome, PackRef, Progress, Session, Stamp,
 };
 use crate::error::{Damage, Error, Result};
+use crate::fetch;
 use crate::id::{MemberId, ObjectHash, RepoId, SessionId};
 use crate::listing::Lists;
 use crate::names::{self, InGeneration, Role};
@@ -140,11 +141,7 @@ impl Loader<'_> {
 
     /// Reads an object that a list named; `None` if it went meanwhile.
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        match self.store.get(name) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(e) if e.kind == nodekeep_store::StoreErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e.into()),
-        }
+        get_listed(self.store, name)
     }
 
     /// Whether there is anything of a generation. Nothing begins in one before its checkpoint is made.
@@ -224,14 +221,19 @@ impl Loader<'_> {
     }
 
     fn generation(&mut self, generation: u64) -> Result<()> {
+        let mut named = Vec::new();
         for object in self.lists.names(&names::generation(generation))? {
             self.view.generation_objects.push(object.clone());
-            let Some(name) = names::parse_in_generation(&object) else {
-                self.bad(object, Damage::Name);
-                continue;
-            };
-            if let Some(bytes) = self.get(&object)? {
-                self.take(&object, &name, bytes);
+            match names::parse_in_generation(&object) {
+                Some(name) => named.push((object, name)),
+                None => self.bad(object, Damage::Name),
+            }
+        }
+        let store = self.store;
+        let read = fetch::map(store, &named, |(object, _)| get_listed(store, object));
+        for ((object, name), bytes) in named.iter().zip(read) {
+            if let Some(bytes) = bytes? {
+                self.take(object, name, bytes);
             }
         }
         Ok(())
@@ -365,6 +367,14 @@ fn take_collection(
         entry.outcome = Some(CollectionOutcome::open(bytes, entry.number, repo, roster)?);
     }
     Ok(())
+}
+
+fn get_listed(store: &Store, name: &str) -> Result<Option<Vec<u8>>> {
+    match store.get(name) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind == nodekeep_store::StoreErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// What a list or another object names, and is not there, is damage.
