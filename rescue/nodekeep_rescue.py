@@ -1107,18 +1107,20 @@ class Repository:
     # -- live snapshots
 
     def find_outcomes(self):
-        """From the checkpoint and the open generation; if the newest checkpoint is lost, from later ones too."""
-        deletions, told = [], set()
+        """From the checkpoint, the generation that is ending and the open one; if the newest checkpoint is lost, from later ones too."""
+        deletions, told, folded = [], set(), set()
         if self.checkpoint:
             self.segments += self.checkpoint.segments
             for at, raw in enumerate(self.checkpoint.outcomes):
                 self.guarded(self.add_outcome, raw, f"c/{self.generation:08x} outcome {at}", None)
+                folded.add(blake(raw))
             for at, raw in enumerate(self.checkpoint.deletions):
                 self.guarded(lambda r, n: deletions.append(self.read_deletion(r, n, None)), raw,
                              f"c/{self.generation:08x} deletion {at}")
+            folded.update(deletion.outcome for deletion in deletions)
         for name in self.store.names("g/"):
             match = OBJECT_NAME.fullmatch(name)
-            if not match or int(match["gen"], 16) < self.generation:
+            if not match or int(match["gen"], 16) < self.generation - 1:
                 continue
             if int(match["gen"], 16) > self.generation:
                 lost = f"c/{match['gen']}: is missing or damaged, though its generation has begun"
@@ -1126,13 +1128,18 @@ class Repository:
                     told.add(lost)
                     self.report.damage(f"{lost}; what is left of it is used")
             if match["what"] == "outcome":
-                self.guarded(lambda: self.add_outcome(self.store.read(name), name, match))
+                self.guarded(lambda: self.add_new_outcome(self.store.read(name), name, match, folded))
             elif match["what"] == "deleted":
                 self.guarded(lambda: deletions.append(self.read_deletion(self.store.read(name), name, match)))
         for deletion in deletions:
             found = self.outcomes.get(deletion.outcome)
             if found and found.session == deletion.session:
                 del self.outcomes[deletion.outcome]
+
+    def add_new_outcome(self, raw, name, match, folded):
+        """What the checkpoint has taken in may name segments that are gone since."""
+        if blake(raw) not in folded:
+            self.add_outcome(raw, name, match)
 
     def guarded(self, action, *args):
         try:

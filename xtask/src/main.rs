@@ -11,6 +11,7 @@ mod elf;
 mod error;
 mod fuzz;
 mod place;
+mod simulate;
 mod tidy;
 
 use std::ffi::OsString;
@@ -50,6 +51,11 @@ usage: cargo xtask COMMAND
       --serve          only start the servers, print keys, and serve until the input ends
       --bin FILE       this nodekeep instead of building one
   fuzz [SECONDS]       every fuzz target for this long (default 60)
+  simulate [OPTIONS]   every order of events in small scenarios, with the real engine
+      --quick          only the small ones
+      --scenario NAME  only this one
+      --seed N         only the random path of this seed
+      --bug NAME       with a fault planted, which must be found
 ";
 
 /// The exit code that says that this machine cannot run the task, as test harnesses know it for "skipped".
@@ -78,6 +84,7 @@ fn run(mut words: Vec<OsString>) -> Result<(), Error> {
         "bench" => bench::run(words),
         "dist" => dist::run(),
         "fuzz" => fuzz::run(words),
+        "simulate" => simulate::run(words),
         "test-ceph" => cluster::test_ceph(words),
         "test-garage" => cluster::test_garage(words),
         cluster::leash::LEASH => cluster::leash::run_leash(&words),

@@ -8,6 +8,17 @@ macro_rules! planted {
         crate::simulate::has(crate::simulate::Bug::$bug)
     };
 }
+/// Says what the thread depends on from here on, for the simulator; nothing in what is shipped.
+#[cfg(feature = "simulate")]
+macro_rules! settled {
+    ($place:literal, $($what:expr),+) => {
+        crate::simulate::settle($place, &($(&$what,)+))
+    };
+}
+#[cfg(not(feature = "simulate"))]
+macro_rules! settled {
+    ($place:literal, $($what:expr),+) => {};
+}
 #[cfg(not(feature = "simulate"))]
 macro_rules! planted {
     ($bug:ident) => {

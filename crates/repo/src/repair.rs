@@ -14,6 +14,7 @@ use crate::monitor::Monitor;
 use crate::names;
 use crate::packs::open_table_of;
 use crate::repository::Repository;
+use crate::sessions;
 use crate::view::View;
 
 /// What a repair did.
@@ -249,6 +250,9 @@ impl<'a> Rebuild<'a> {
             fresh: Vec::new(),
             stale: Vec::new(),
         };
+        if sessions::end_earlier(self.repo, &self.view)? {
+            return Ok(false);
+        }
         let Some(number) = finish.checkpoint(&self.view, &self.sound)? else {
             return Ok(false);
         };

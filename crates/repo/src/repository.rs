@@ -434,6 +434,12 @@ impl Repository {
         &self.roster
     }
 
+    /// Hash of its object.
+    #[cfg(feature = "simulate")]
+    pub(crate) fn roster_hash(&self) -> ObjectHash {
+        self.roster_hash
+    }
+
     /// The store.
     pub fn store(&self) -> &Store {
         &self.store

@@ -147,6 +147,20 @@ fn unreadable(view: &View) -> impl Iterator<Item = Stamp> {
     })
 }
 
+/// Ends every session of a generation before the open one: the next checkpoint is the last that could take in what they commit. All of
+/// them had begun before the open generation did, so a view shows them all. Whether there were any: then the view is out of date.
+pub(crate) fn end_earlier(repo: &Repository, view: &View) -> Result<bool> {
+    let readable = view.sessions.iter().map(|session| session.stamp);
+    let earlier: Vec<Stamp> = readable
+        .chain(unreadable(view))
+        .filter(|stamp| stamp.generation < view.generation)
+        .collect();
+    for stamp in &earlier {
+        fence(repo, stamp)?;
+    }
+    Ok(!earlier.is_empty())
+}
+
 /// Ends a session; false if it ended itself before.
 pub(crate) fn fence(repo: &Repository, stamp: &Stamp) -> Result<bool> {
     let (key, _) = repo.keeper()?;

@@ -54,6 +54,7 @@ impl Bug {
 struct Entered {
     context: Context,
     drawn: u64,
+    settled: Option<[u8; 32]>,
 }
 
 thread_local! {
@@ -68,7 +69,9 @@ impl Context {
     /// Enters the context, from its first random number on.
     #[must_use]
     pub fn enter(self) -> Entry {
-        ENTERED.with(|entered| *entered.borrow_mut() = Some(Entered { context: self, drawn: 0 }));
+        ENTERED.with(|entered| *entered.borrow_mut() = {
+            Some(Entered { context: self, drawn: 0, settled: None })
+        });
         Entry(())
     }
 }
@@ -77,6 +80,22 @@ impl Drop for Entry {
     fn drop(&mut self) {
         ENTERED.with(|entered| *entered.borrow_mut() = None);
     }
+}
+
+/// Says that all this thread will do from here on follows from `what`, from the random numbers that it has drawn, and from what the store
+/// will answer: how it came here does not matter any more, so the simulator need not tell such histories apart.
+pub(crate) fn settle(place: &str, what: &dyn std::fmt::Debug) {
+    ENTERED.with(|entered| {
+        if let Some(entered) = entered.borrow_mut().as_mut() {
+            let text = format!("{place} {} {what:?}", entered.drawn);
+            entered.settled = Some(*blake3::hash(text.as_bytes()).as_bytes());
+        }
+    });
+}
+
+/// What this thread has said to depend on since the last call, as a hash.
+pub fn take_settled() -> Option<[u8; 32]> {
+    ENTERED.with(|entered| entered.borrow_mut().as_mut()?.settled.take())
 }
 
 fn context() -> Option<Context> {
@@ -101,7 +120,7 @@ pub(crate) fn has(bug: Bug) -> bool {
 pub(crate) fn fill(out: &mut [u8]) -> bool {
     ENTERED.with(|entered| {
         let mut entered = entered.borrow_mut();
-        let Some(Entered { context, drawn }) = entered.as_mut() else {
+        let Some(Entered { context, drawn, .. }) = entered.as_mut() else {
             return false;
         };
         let mut hasher = blake3::Hasher::new();

@@ -1,7 +1,7 @@
 //! What the control objects say at one moment: which snapshots live, which sessions run, what may not be reused
 //! (`docs/format.md`, section 7).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use nodekeep_store::Store;
 
@@ -84,13 +84,15 @@ pub struct View {
     pub deletions: Vec<(Deletion, Vec<u8>)>,
     /// Segments that make the index.
     pub segments: Vec<(MemberId, ObjectHash)>,
+    /// Those of them that an open session may still come to name: they must stay as they are.
+    pub held: BTreeSet<(MemberId, ObjectHash)>,
     /// Collections that are not over.
     pub collections: Vec<OpenCollection>,
     /// Highest sequence of each writer.
     pub heads: BTreeMap<MemberId, u64>,
     /// Damaged objects.
     pub problems: Vec<BadObject>,
-    /// Objects of the open generation, by name.
+    /// Objects of the open generation and of the one that is ending, by name.
     pub generation_objects: Vec<String>,
 }
 
@@ -101,12 +103,25 @@ impl View {
     /// If the store fails. Damaged objects are listed in `problems`.
     pub fn load(store: &Store, repo: &RepoId, roster: &Roster) -> Result<Self> {
         let lists = Lists::of(store)?;
-        let (view, ended) = (Self::default(), HashSet::new());
-        let mut loader = Loader { store, lists, repo, roster, view, ended };
+        let mut loader = Loader {
+            store,
+            lists,
+            repo,
+            roster,
+            view: Self::default(),
+            ended: HashSet::new(),
+            folded: HashSet::new(),
+            progress: Vec::new(),
+        };
         loader.checkpoint()?;
         loader.generations()?;
         loader.collections()?;
         Ok(loader.finish())
+    }
+
+    /// What lives, by outcome.
+    pub(crate) fn live_hashes(&self) -> BTreeSet<ObjectHash> {
+        self.live.iter().map(|live| live.hash).collect()
     }
 
     /// Number of the newest checkpoint, 0 before the first.
@@ -132,6 +147,9 @@ struct Loader<'a> {
     roster: &'a Roster,
     view: View,
     ended: HashSet<SessionId>,
+    /// Outcomes that the checkpoint has taken in, live or deleted since.
+    folded: HashSet<ObjectHash>,
+    progress: Vec<(SessionId, (MemberId, ObjectHash))>,
 }
 
 impl Loader<'_> {
@@ -185,6 +203,7 @@ impl Loader<'_> {
         self.view.heads = checkpoint.heads.iter().copied().collect();
         let name = names::checkpoint(checkpoint.number);
         for object in &checkpoint.outcomes {
+            self.folded.insert(ObjectHash::of(object));
             match Outcome::open_folded(object, self.repo, self.roster) {
                 Ok(outcome) => self.live(outcome, object.clone(), false),
                 Err(damage) => self.bad(name.clone(), damage),
@@ -192,7 +211,10 @@ impl Loader<'_> {
         }
         for object in &checkpoint.deletions {
             match Deletion::open(object, None, self.repo, self.roster) {
-                Ok(deletion) => self.view.deletions.push((deletion, object.clone())),
+                Ok(deletion) => {
+                    self.folded.insert(deletion.outcome);
+                    self.view.deletions.push((deletion, object.clone()));
+                }
                 Err(damage) => self.bad(name.clone(), damage),
             }
         }
@@ -211,10 +233,11 @@ impl Loader<'_> {
         }
     }
 
-    /// Reads the open generation. If the newest checkpoint is damaged, the closed generations since the newest sound one
-    /// stand in for it: a collection keeps the last of them for that.
+    /// Reads the open generation and the one before, which is ending: its sessions may still commit. If the newest checkpoint is
+    /// damaged, the generations since the newest sound one stand in for it: a collection keeps them for that.
     fn generations(&mut self) -> Result<()> {
-        for generation in self.view.checkpoint_number()..=self.view.generation {
+        let ending = self.view.checkpoint_number().saturating_sub(1);
+        for generation in ending..=self.view.generation {
             self.generation(generation)?;
         }
         Ok(())
@@ -259,6 +282,10 @@ impl Loader<'_> {
     /// A session takes a number above every one that its generation's checkpoint knows of. Only a stolen key, of a writer that was
     /// removed since, has a use for older ones: those it may still sign.
     fn refuse_used(&self, stamp: &Stamp) -> std::result::Result<(), Damage> {
+        // What the generation that is ending began with, only the checkpoint before knows.
+        if stamp.generation < self.view.checkpoint_number() {
+            return Ok(());
+        }
         let heads = self.view.checkpoint.as_ref().map_or(&[][..], |c| c.heads.as_slice());
         let used = heads.iter().any(|(w, head)| *w == stamp.writer && stamp.sequence <= *head);
         if used { Err(Damage::Sequence) } else { Ok(()) }
@@ -283,7 +310,12 @@ impl Loader<'_> {
     ) -> std::result::Result<(), Damage> {
         let progress = Progress::open(bytes, name, self.repo, self.roster)?;
         self.refuse_used(&progress.stamp)?;
-        self.view.segments.extend(progress.segments.iter().map(|hash| (name.member, *hash)));
+        // The checkpoint lists those of the generation that is ending, as far as they were there.
+        if name.generation < self.view.checkpoint_number() {
+            return Ok(());
+        }
+        let segments = progress.segments.iter().map(|hash| (name.session, (name.member, *hash)));
+        self.progress.extend(segments);
         Ok(())
     }
 
@@ -299,7 +331,9 @@ impl Loader<'_> {
             self.refuse_used(&outcome.stamp)?;
         }
         self.head(&outcome.stamp);
-        self.live(outcome, bytes, true);
+        if !self.folded.contains(&ObjectHash::of(&bytes)) {
+            self.live(outcome, bytes, true);
+        }
         Ok(())
     }
 
@@ -309,7 +343,9 @@ impl Loader<'_> {
         bytes: Vec<u8>,
     ) -> std::result::Result<(), Damage> {
         let deletion = Deletion::open(&bytes, Some(name), self.repo, self.roster)?;
-        self.view.deletions.push((deletion, bytes));
+        if self.view.deletions.iter().all(|(_, object)| *object != bytes) {
+            self.view.deletions.push((deletion, bytes));
+        }
         Ok(())
     }
 
@@ -348,6 +384,10 @@ impl Loader<'_> {
             self.view.deletions.iter().map(|(d, _)| d.outcome).collect();
         self.view.live.retain(|live| !gone.contains(&live.hash));
         self.view.sessions.retain(|s| !self.ended.contains(&s.stamp.session));
+        let open = |id: &SessionId| !self.ended.contains(id);
+        let held = self.progress.iter().filter(|(session, _)| open(session));
+        self.view.held = held.map(|(_, segment)| *segment).collect();
+        self.view.segments.extend(self.progress.iter().map(|(_, segment)| *segment));
         self.view.segments.sort_unstable();
         self.view.segments.dedup();
         self.view

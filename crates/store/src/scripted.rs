@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::{Backend, Span};
+use crate::backend::{Backend, Character, Span};
 use crate::{Created, Durability, Object, Op, StoreError, StoreErrorKind};
 
 const LOCATION: &str = "simulated store";
@@ -163,6 +163,11 @@ impl Backend for Scripted {
             Reply::Deleted(was_there) => Ok(was_there),
             _ => Err(unsuitable(Op::Delete, name)),
         }
+    }
+
+    /// One request at a time: an actor is one thread.
+    fn character(&self) -> Character {
+        Character { in_flight: 1, ..Character::default() }
     }
 
     fn barrier(&self) -> Result<(), StoreError> {

@@ -8,6 +8,7 @@ mod grow;
 pub mod http;
 pub mod proxy;
 mod rng;
+pub mod sim;
 mod tree;
 
 pub use disk::Abilities;

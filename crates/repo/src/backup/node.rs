@@ -182,7 +182,9 @@ impl Work<'_> {
         };
         let slots = node.take();
         let entries: Vec<&Encoded> = slots.iter().flatten().collect();
-        let tree = self.put_tree(&entries, node.cached_tree, compressor)?;
+        // The tree of a snapshot that lives no more may be gone with it.
+        let cached = node.cached_tree.filter(|_| self.cache_is_live);
+        let tree = self.put_tree(&entries, cached, compressor)?;
         if let Some(cache) = &self.next_cache {
             cache.add(&node.path, &tree, entries.iter().copied());
         }

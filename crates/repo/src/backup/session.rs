@@ -75,6 +75,15 @@ impl<'a> Running<'a> {
         // Only what is listed after the session exists can be relied on.
         let view = if planted!(ListFirst) { before.clone() } else { repo.view()? };
         let avoided = if planted!(ReuseDoomed) { HashSet::new() } else { view.avoided() };
+        settled!(
+            "session",
+            stamp,
+            repo.roster_hash(),
+            view.generation,
+            view.segments,
+            view.live_hashes(),
+            avoided.iter().collect::<std::collections::BTreeSet<_>>()
+        );
         Ok(Self {
             repo,
             stamp,
@@ -117,8 +126,9 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    /// Commits: everything durable, then the one outcome, then a last look that the generation is still open.
+    /// Commits: everything durable, then the one outcome, then a last look that the generation had not ended.
     pub(crate) fn commit(&self, snapshot: &Snapshot, segments: Vec<ObjectHash>) -> Result<()> {
+        settled!("commit", self.stamp, self.repo.roster_hash(), snapshot, segments);
         self.check_roster()?;
         let outcome = Outcome {
             stamp: self.stamp,
@@ -163,8 +173,9 @@ impl<'a> Running<'a> {
         let listed = self.repo.store().list(names::CHECKPOINTS)?;
         let newest =
             listed.iter().filter_map(|o| names::number(&o.name, "c/", "")).max().unwrap_or(0);
+        // The next checkpoint but one ends every session of this generation before it is made: until then the outcome counts.
         let counted =
-            newest <= self.stamp.generation || self.repo.view()?.is_live(&self.stamp.session);
+            newest <= self.stamp.generation + 1 || self.repo.view()?.is_live(&self.stamp.session);
         if counted { Ok(()) } else { Err(Error::Fenced(self.stamp.session)) }
     }
 

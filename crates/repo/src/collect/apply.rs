@@ -44,10 +44,13 @@ impl<'a> Collector<'a> {
 
     pub(super) fn run(mut self, removed: usize) -> Result<CollectionReport> {
         self.settle_earlier()?;
+        settled!("dead sessions", self.repo.roster_hash(), self.report);
         self.end_dead_sessions()?;
+        settled!("survey", self.repo.roster_hash(), self.report);
         let survey = Survey::take(self.repo, &HashSet::new(), self.options, self.monitor)?;
         let open = sessions::judge(self.repo, &survey.view, self.options).open;
         self.report.plan = survey.plan(removed, (open, 0));
+        settled!("surveyed", self.repo.roster_hash(), self.report, open, survey.essence());
         if survey.frees_nothing() {
             self.tidy(&survey, open)?;
         } else if open > 0 {
@@ -109,7 +112,9 @@ impl<'a> Collector<'a> {
         for (writer, hash) in survey.stale_segments() {
             self.repo.store().delete(&names::segment(&writer, &hash))?;
         }
-        if survey.view.generation_objects.len() > GENERATION_OBJECTS {
+        let prefix = names::generation(survey.view.generation);
+        let objects = survey.view.generation_objects.iter();
+        if objects.filter(|name| name.starts_with(&prefix)).count() > GENERATION_OBJECTS {
             let finish = Finish {
                 repo: self.repo,
                 condemned: BTreeSet::new(),
@@ -157,6 +162,16 @@ impl<'a> Collector<'a> {
             self.postpone(why);
             return Ok(());
         }
+        settled!(
+            "mark",
+            repo.roster_hash(),
+            self.report,
+            survey.essence(),
+            number,
+            doomed,
+            view.live_hashes(),
+            view.segments
+        );
         let marked = Marked::again(&repo, survey, &view, self.monitor)?;
         let mut rescue = Rescue::new(&repo, &marked.reader)?;
         rescue.copy(&marked.choose(&doomed)?, &doomed, self.monitor)?;
@@ -173,6 +188,7 @@ impl<'a> Collector<'a> {
             return Ok(());
         }
         let condemned = condemned.into_iter().collect();
+        settled!("finish", repo.roster_hash(), self.report, number, condemned, segments, survey.stale_segments());
         let finish = Finish {
             repo: &repo,
             condemned,

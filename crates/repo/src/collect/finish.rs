@@ -16,7 +16,7 @@ use crate::names;
 use crate::repository::Repository;
 use crate::view::View;
 
-use super::{mark, refuse_damage};
+use super::{mark, refuse_damage, sessions};
 
 /// A segment's place.
 pub(crate) type SegmentRef = (MemberId, ObjectHash);
@@ -63,9 +63,22 @@ impl Finish<'_> {
         loop {
             let view = self.repo.view()?;
             refuse_damage(&view)?;
+            if sessions::end_earlier(self.repo, &view)? {
+                continue;
+            }
+            settled!(
+                "rewrite",
+                self.condemned,
+                self.collections,
+                self.fresh,
+                self.stale,
+                self.repo.roster_hash(),
+                (view.generation, view.checkpoint_hash, view.live_hashes(), &view.segments, &view.held),
+                (&view.deletions, &view.heads)
+            );
             let mut sources: BTreeSet<SegmentRef> = view.segments.iter().copied().collect();
             sources.extend(&self.fresh);
-            let segments = self.rewrite(&sources, &|_| true)?;
+            let segments = self.rewrite(&sources, &view.held, &|_| true)?;
             if let Some(number) = self.checkpoint(&view, &segments)? {
                 sources.extend(&self.stale);
                 self.sweep(number, &sources, &segments)?;
@@ -90,7 +103,7 @@ impl Finish<'_> {
         let whole = unnamed.iter().filter(|(writer, hash)| self.repo.segment(writer, hash).is_ok());
         let sources: BTreeSet<SegmentRef> = named.iter().chain(whole).copied().collect();
         let there = |info: &PackInfo| packs.contains(&info.pack.name());
-        self.fresh = self.rewrite(&sources, &there)?.into_iter().collect();
+        self.fresh = self.rewrite(&sources, &view.held, &there)?.into_iter().collect();
         self.prove(&view, stop)?;
         self.repo.store().barrier()?;
         self.stale = sources.into_iter().chain(unnamed).collect();
@@ -111,7 +124,7 @@ impl Finish<'_> {
     fn run_with(&self, view: &View) -> Result<u64> {
         let now = self.repo.view()?;
         let same = now.generation == view.generation && now.segments == view.segments;
-        if !same {
+        if !same || sessions::end_earlier(self.repo, &now)? {
             return self.run();
         }
         let segments: BTreeSet<SegmentRef> = self.fresh.iter().copied().collect();
@@ -130,6 +143,7 @@ impl Finish<'_> {
     fn rewrite(
         &self,
         sources: &BTreeSet<SegmentRef>,
+        held: &BTreeSet<SegmentRef>,
         there: &dyn Fn(&PackInfo) -> bool,
     ) -> Result<BTreeSet<SegmentRef>> {
         let goes = |info: &PackInfo| self.condemned.contains(&info.pack) || !there(info);
@@ -137,11 +151,12 @@ impl Finish<'_> {
         let mut seen: HashSet<PackId> = HashSet::new();
         for source in sources {
             let segment = self.repo.segment(&source.0, &source.1)?;
-            if segment.packs.iter().any(|info| goes(info) || seen.contains(&info.pack.id)) {
+            let stays = |info: &PackInfo| !goes(info) && !seen.contains(&info.pack.id);
+            if !held.contains(source) && !segment.packs.iter().all(stays) {
                 changed.push(*source);
                 continue;
             }
-            if segment.entries() < SMALL_ENTRIES {
+            if segment.entries() < SMALL_ENTRIES && !held.contains(source) {
                 small.push(*source);
             }
             kept.insert(*source);
@@ -230,6 +245,7 @@ impl Finish<'_> {
         old: &BTreeSet<SegmentRef>,
         now: &BTreeSet<SegmentRef>,
     ) -> Result<()> {
+        settled!("sweep", self.condemned, self.collections, number, old, now);
         let store = self.repo.store();
         let stale = old.difference(now).map(|(writer, hash)| names::segment(writer, hash));
         fetch::delete_all(store, &stale.collect::<Vec<_>>())?;
@@ -239,12 +255,12 @@ impl Finish<'_> {
     }
 }
 
-/// Deletes checkpoints but for the newest two, and the objects of closed generations but for the last: with the second checkpoint it
-/// stands in for the newest, should that be damaged.
+/// Deletes checkpoints but for the newest two, and the objects of generations but for the open one and the two before: with the second
+/// checkpoint they stand in for the newest, should that be damaged.
 fn sweep_closed(repo: &Repository, open: u64) -> Result<()> {
     let is_closed = |name: &String| {
         let generation = names::parse_in_generation(name).map(|name| name.generation);
-        generation.is_some_and(|generation| generation + 1 < open)
+        generation.is_some_and(|generation| generation + 2 < open)
     };
     let listed = repo.store().list("g/")?.into_iter().map(|object| object.name);
     fetch::delete_all(repo.store(), &listed.filter(is_closed).collect::<Vec<_>>())?;

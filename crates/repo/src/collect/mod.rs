@@ -9,7 +9,7 @@ use std::sync::Arc;
 use nodekeep_store::{Created, Durability, Object};
 
 use crate::control::{Deletion, PackRef};
-use crate::error::{Error, Result};
+use crate::error::{Damage, Error, Result};
 use crate::id::SnapshotId;
 use crate::monitor::{Monitor, Silent};
 use crate::names;
@@ -142,6 +142,16 @@ impl Survey {
         self.segments_listed.iter().filter(|segment| !named.contains(segment)).copied().collect()
     }
 
+    /// All that what follows depends on: the rest is made from it.
+    #[cfg(feature = "simulate")]
+    fn essence(&self) -> String {
+        let Self { view, segments_listed, orphans, packs, .. } = self;
+        let highest = finish::highest(view);
+        let parts =
+            (view.generation, highest, view.live_hashes(), &view.segments, view.generation_objects.len());
+        format!("{parts:?} {segments_listed:?} {orphans:?} {packs:?}")
+    }
+
     fn doomed(&self) -> Vec<PackRef> {
         let indexed = self.packs.whole.iter().chain(&self.packs.compact);
         let indexed = indexed.map(|n| self.reader.index().packs[*n as usize].pack);
@@ -188,8 +198,25 @@ fn refuse_damage(view: &View) -> Result<()> {
         object.starts_with(names::CHECKPOINTS)
             || in_generation.is_some_and(|name| name.role == names::Role::Outcome)
     };
-    let damaged = view.problems.iter().find(|bad| matters(&bad.object));
+    // Whole, and of somebody who may not sign it: not what a bad bit makes of a commit. Such an outcome ended its session and nothing more.
+    let is_foreign = |bad: &&crate::view::BadObject| {
+        bad.damage == Damage::Signer && !bad.object.starts_with(names::CHECKPOINTS)
+    };
+    let mut problems = view.problems.iter().filter(|bad| !is_foreign(bad));
+    let damaged = problems.find(|bad| matters(&bad.object));
     damaged.map_or(Ok(()), |bad| Err(Error::damaged(bad.object.clone(), bad.damage)))
+}
+
+/// Whether a snapshot's deletion is recorded where every later checkpoint finds it: in the newest checkpoint, or in the generation that
+/// it opened.
+fn is_surely_deleted(view: &View, id: &SnapshotId) -> bool {
+    let folded = |object: &Vec<u8>| {
+        view.checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.deletions.contains(object))
+    };
+    let records = view.deletions.iter().filter(|(record, _)| record.snapshot == *id);
+    records
+        .into_iter()
+        .any(|(record, object)| record.generation >= view.generation || folded(object))
 }
 
 impl Repository {
@@ -203,14 +230,12 @@ impl Repository {
         let mut wanted: BTreeSet<SnapshotId> = ids.iter().copied().collect();
         loop {
             let view = repo.view()?;
-            let deleted =
-                |id: &SnapshotId| view.deletions.iter().any(|(record, _)| record.snapshot == *id);
-            wanted.retain(|id| !deleted(id));
+            wanted.retain(|id| !is_surely_deleted(&view, id));
             if wanted.is_empty() {
                 return Ok(());
             }
             repo.record_deletions(&view, &wanted)?;
-            // A generation that was closed meanwhile takes no records: look again whether they count.
+            // The checkpoint after next may be made from a look before the record: look again whether it is in time.
         }
     }
 
@@ -220,15 +245,19 @@ impl Repository {
             let live = view.live.iter().find(|live| live.stamp.session == *id);
             live.ok_or_else(|| Error::NoSnapshot { wanted: id.hex() })
         };
-        let live: Vec<_> = ids.iter().map(find).collect::<Result<_>>()?;
-        for live in live {
-            let snapshot = live.stamp.session;
+        let again = |id: &SnapshotId| view.deletions.iter().find(|(record, _)| record.snapshot == *id);
+        let outcome = |id: &SnapshotId| match again(id) {
+            Some((record, _)) => Ok((*id, record.outcome)),
+            None => find(id).map(|live| (*id, live.hash)),
+        };
+        let outcomes: Vec<_> = ids.iter().map(outcome).collect::<Result<_>>()?;
+        for (snapshot, outcome) in outcomes {
             let when = crate::clock::now().as_second();
             let record = Deletion {
                 generation: view.generation,
                 keeper,
                 snapshot,
-                outcome: live.hash,
+                outcome,
                 when,
             };
             let name = names::deletion(view.generation, &keeper, &snapshot);
@@ -282,6 +311,7 @@ impl Repository {
         self.needs_alone()?;
         self.delete(delete)?;
         let repo = self.refreshed()?;
+        settled!("collect", repo.roster_hash(), delete.len());
         apply::Collector::new(&repo, options, monitor)?.run(delete.len())
     }
 }

@@ -1,0 +1,376 @@
+//! Visits every state that a scenario can come into, once, and asks the judge at each.
+
+use super::actor::Program;
+use super::faults::{Faults, LOSSES, Way, arrive, go, lose};
+use super::intern::Map;
+use super::judge::Judge;
+use super::reduce::{Mask, NETWORK, Scene};
+use super::trie::{DEAD, Step, Trie};
+use super::world::{Call, Stock};
+
+/// At most so many actors.
+pub const MOST_ACTORS: usize = 5;
+
+/// An actor of a scenario.
+#[derive(Clone)]
+pub struct Actor {
+    /// What it does.
+    pub program: Program,
+    /// Whether it must succeed where nothing has gone wrong.
+    pub succeeds: bool,
+}
+
+/// Where everybody is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct State {
+    /// The world's number.
+    pub world: u32,
+    /// Each actor's node.
+    pub nodes: [u32; MOST_ACTORS],
+    /// Faults so far.
+    pub spent: u8,
+    /// Actors that died with their machine.
+    pub dead: u8,
+}
+
+/// One step: whose, and how it goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Move {
+    /// The actor, or [`NETWORK`].
+    pub actor: u8,
+    /// How.
+    pub way: Way,
+}
+
+/// What was explored.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    /// Different states.
+    pub states: u64,
+    /// Steps between them.
+    pub transitions: u64,
+    /// Different contents of the store.
+    pub worlds: u64,
+    /// Different histories of actors.
+    pub histories: u64,
+    /// Times that the engine was run from its start.
+    pub runs: u64,
+    /// States in which everybody has ended.
+    pub ends: u64,
+}
+
+impl Tally {
+    /// Adds another scenario's.
+    pub fn add(&mut self, other: &Self) {
+        self.states += other.states;
+        self.transitions += other.transitions;
+        self.worlds += other.worlds;
+        self.histories += other.histories;
+        self.runs += other.runs;
+        self.ends += other.ends;
+    }
+}
+
+/// A promise that was broken, and how it came to that.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// What is wrong.
+    pub what: String,
+    /// The steps.
+    pub steps: Vec<Move>,
+}
+
+/// Everything about one scenario while it is explored.
+pub struct Explorer {
+    /// Names, contents, worlds.
+    pub stock: Stock,
+    /// What actors do.
+    pub trie: Trie,
+    /// Says whether a state keeps all promises.
+    pub judge: Judge,
+    pub(super) programs: Vec<u16>,
+    pub(super) succeeds: Vec<bool>,
+    pub(super) faults: Faults,
+    pub(super) first: u32,
+    numbers: Map<State, u32>,
+    states: Vec<State>,
+    from: Vec<(u32, Move)>,
+    done: Vec<Mask>,
+    open: Vec<u32>,
+    watch: Map<u32, Vec<u32>>,
+    tally: Tally,
+    /// A condemned name that came back.
+    returned: Option<String>,
+}
+
+fn is_pack(name: &str) -> bool {
+    nodekeep_repo::names::parse_pack(name).is_some()
+}
+
+/// What the exploration of one state found.
+type Found = Result<(), String>;
+
+impl Explorer {
+    /// Ready to explore from a world on.
+    pub fn new(
+        mut stock: Stock,
+        mut trie: Trie,
+        judge: Judge,
+        first: u32,
+        actors: &[Actor],
+        faults: Faults,
+    ) -> Self {
+        assert!(actors.len() <= MOST_ACTORS, "at most {MOST_ACTORS} actors");
+        let programs: Vec<u16> = actors.iter().map(|a| trie.add(a.program.clone())).collect();
+        for program in &programs {
+            trie.root(*program, &mut stock);
+        }
+        Self {
+            stock,
+            trie,
+            judge,
+            programs,
+            succeeds: actors.iter().map(|a| a.succeeds).collect(),
+            faults,
+            first,
+            numbers: Map::default(),
+            states: Vec::new(),
+            from: Vec::new(),
+            done: Vec::new(),
+            open: Vec::new(),
+            watch: Map::default(),
+            tally: Tally::default(),
+            returned: None,
+        }
+    }
+
+    /// The state in which nobody has done anything.
+    pub fn beginning(&mut self) -> State {
+        let mut nodes = [u32::MAX; MOST_ACTORS];
+        for (actor, program) in self.programs.iter().enumerate() {
+            nodes[actor] = self.trie.root(*program, &mut self.stock);
+        }
+        State { world: self.first, nodes, spent: 0, dead: 0 }
+    }
+
+    /// Explores everything, or until a promise is broken.
+    pub fn run(&mut self, most_states: usize) -> (Tally, Option<Failure>) {
+        let beginning = self.beginning();
+        let mut found = self.visit(beginning, None);
+        while found.is_ok() {
+            let Some(state) = self.open.pop() else { break };
+            found = self.expand(state);
+            self.reopen();
+            if self.states.len() > most_states {
+                found = Err(format!("more than {most_states} states: the scenario is too large"));
+            }
+        }
+        self.tally.states = self.states.len() as u64;
+        self.tally.worlds = self.stock.worlds.len() as u64;
+        self.tally.histories = self.trie.len() as u64;
+        self.tally.runs = self.trie.runs;
+        (self.tally, found.err().map(|what| self.failure(what)))
+    }
+
+    fn failure(&self, what: String) -> Failure {
+        let mut steps = Vec::new();
+        // The state that was judged last is the one that failed.
+        let mut state = self.states.len() - 1;
+        while let Some((from, step)) = self.from.get(state).filter(|(from, _)| *from != u32::MAX) {
+            steps.push(*step);
+            state = *from as usize;
+        }
+        steps.reverse();
+        Failure { what, steps }
+    }
+
+    fn visit(&mut self, state: State, from: Option<(u32, Move)>) -> Found {
+        self.tally.transitions += u64::from(from.is_some());
+        if self.numbers.contains_key(&state) {
+            return Ok(());
+        }
+        let number = u32::try_from(self.states.len()).expect("fewer states than numbers");
+        self.numbers.insert(state, number);
+        self.states.push(state);
+        let nowhere = (u32::MAX, Move { actor: 0, way: Way::Well });
+        self.from.push(from.unwrap_or(nowhere));
+        self.done.push(0);
+        self.open.push(number);
+        self.examine(&state)
+    }
+
+    /// Asks the judge.
+    pub(super) fn examine(&mut self, state: &State) -> Found {
+        let (mut promised, mut gone) = (Vec::new(), Vec::new());
+        let mut ended = true;
+        for actor in 0..self.programs.len() {
+            let Some(outcome) = self.trie.outcome(state.nodes[actor]) else {
+                ended &= state.dead >> actor & 1 == 1;
+                continue;
+            };
+            let name = self.trie.name(self.programs[actor]);
+            if let Some(broken) = &outcome.broken {
+                return Err(format!("{name}: {broken}"));
+            }
+            if self.succeeds[actor] && !outcome.ok && state.spent == 0 {
+                return Err(format!("{name} failed though nothing went wrong: {}", outcome.said));
+            }
+            promised.extend(outcome.made);
+            gone.extend(outcome.gone.iter().copied());
+        }
+        self.judge.world(&mut self.trie, &mut self.stock, state.world, &promised, &gone)?;
+        if let Some(broken) = &self.returned {
+            return Err(broken.clone());
+        }
+        if ended && self.stock.worlds.get(state.world).flights.is_empty() {
+            self.tally.ends += 1;
+            self.judge.end(&mut self.trie, &mut self.stock, state.world)?;
+        }
+        Ok(())
+    }
+
+    fn scene<'a>(&'a self, state: &State) -> Scene<'a> {
+        let node = |actor: usize| {
+            let alive = state.dead >> actor & 1 == 0;
+            let node = state.nodes[actor];
+            (alive && node != DEAD && matches!(self.trie.step(node), Step::Ask(_))).then_some(node)
+        };
+        Scene {
+            trie: &self.trie,
+            stock: &self.stock,
+            world: self.stock.worlds.get(state.world),
+            nodes: (0..self.programs.len()).map(node).collect(),
+            power: self.power_may_fail(state),
+        }
+    }
+
+    fn power_may_fail(&self, state: &State) -> bool {
+        self.faults.power != 0 && state.spent < self.faults.budget
+    }
+
+    fn expand(&mut self, number: u32) -> Found {
+        let state = self.states[number as usize];
+        let scene = self.scene(&state);
+        let everything = scene.everything();
+        let enough = if self.done[number as usize] == 0 { scene.enough() } else { everything };
+        let todo = enough & !self.done[number as usize];
+        if enough != everything {
+            let watched = scene.nodes.clone();
+            for (actor, node) in watched.into_iter().enumerate() {
+                if let Some(node) = node.filter(|_| enough >> actor & 1 == 0) {
+                    self.watch.entry(node).or_default().push(number);
+                }
+            }
+        }
+        self.done[number as usize] |= enough;
+        for (step, next) in self.successors(&state, todo) {
+            self.visit(next, Some((number, step)))?;
+        }
+        Ok(())
+    }
+
+    /// Looks again at states where an actor turns out to touch more than was known.
+    fn reopen(&mut self) {
+        for node in std::mem::take(&mut self.trie.grown) {
+            for number in self.watch.remove(&node).unwrap_or_default() {
+                let state = self.states[number as usize];
+                let scene = self.scene(&state);
+                let everything = scene.everything();
+                let done = self.done[number as usize];
+                if done == everything {
+                    continue;
+                }
+                if scene.still_enough(done) {
+                    self.watch.entry(node).or_default().push(number);
+                } else {
+                    self.open.push(number);
+                }
+            }
+        }
+    }
+
+    /// All that can come next by the steps of these.
+    pub(super) fn successors(&mut self, state: &State, todo: Mask) -> Vec<(Move, State)> {
+        let mut all = Vec::new();
+        for actor in (0..self.programs.len()).filter(|actor| todo >> actor & 1 == 1) {
+            if let Some(call) = self.call(state, actor) {
+                self.steps_of(state, actor, call, &mut all);
+            }
+        }
+        if todo >> NETWORK & 1 == 1 {
+            for flight in self.stock.worlds.get(state.world).flights.clone() {
+                let world = arrive(&mut self.stock, state.world, flight);
+                let step = Move { actor: NETWORK as u8, way: Way::Arrives(flight) };
+                all.push((step, State { world, ..*state }));
+            }
+        }
+        if self.power_may_fail(state) && todo != 0 {
+            self.losses(state, &mut all);
+        }
+        all
+    }
+
+    fn steps_of(&mut self, state: &State, actor: usize, call: Call, all: &mut Vec<(Move, State)>) {
+        let mut ways = vec![Way::Well];
+        if state.spent < self.faults.budget {
+            ways.extend(self.faults.ways(call, &self.stock));
+        }
+        for way in ways {
+            let step = Move { actor: actor as u8, way };
+            all.push((step, self.step(state, step, call)));
+        }
+    }
+
+    fn step(&mut self, state: &State, step: Move, call: Call) -> State {
+        let actor = usize::from(step.actor);
+        let power = self.faults.power != 0;
+        let (world, said) =
+            go(&mut self.stock, state.world, call, step.way, step.actor, power, self.first);
+        if let Call::Create { name, .. } = call
+            && world != state.world
+            && self.stock.worlds.get(state.world).was_deleted(name)
+            && is_pack(self.stock.names.get(name))
+        {
+            self.returned = Some(format!("{} was deleted and is made again", self.stock.short(name)));
+        }
+        let mut next = State { world, ..*state };
+        next.spent += u8::from(step.way != Way::Well);
+        next.nodes[actor] = self.trie.child(state.nodes[actor], said, &mut self.stock);
+        next
+    }
+
+    fn losses(&mut self, state: &State, all: &mut Vec<(Move, State)>) {
+        for loss in LOSSES {
+            let world = lose(&mut self.stock, state.world, loss);
+            let mut next = State {
+                world,
+                spent: state.spent + 1,
+                dead: state.dead | self.faults.power,
+                ..*state
+            };
+            for (actor, node) in next.nodes.iter_mut().enumerate() {
+                if *node != DEAD && self.faults.power >> actor & 1 == 1 && self.trie.outcome(*node).is_none() {
+                    *node = DEAD;
+                }
+            }
+            all.push((Move { actor: NETWORK as u8, way: Way::Loses(loss) }, next));
+        }
+    }
+
+    /// Everybody who can go on; what is under way counts, too.
+    pub(super) fn awake(&self, state: &State) -> Vec<usize> {
+        let everything = self.scene(state).everything();
+        (0..=NETWORK).filter(|actor| everything >> actor & 1 == 1).collect()
+    }
+
+    /// The call that an actor of a state makes next.
+    pub(super) fn call(&self, state: &State, actor: usize) -> Option<Call> {
+        if state.nodes[actor] == DEAD {
+            return None;
+        }
+        match self.trie.step(state.nodes[actor]) {
+            Step::Ask(call) => Some(call),
+            _ => None,
+        }
+    }
+}

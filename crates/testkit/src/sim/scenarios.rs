@@ -1,0 +1,298 @@
+//! The small scenarios that are explored in full.
+
+use nodekeep_repo::collect::CollectOptions;
+use nodekeep_repo::id::SnapshotId;
+use nodekeep_repo::monitor::Silent;
+use nodekeep_repo::simulate::Bug;
+
+use super::actor::Program;
+use super::cast::{Cache, Cast, files, large, scratch, small};
+use super::explore::{Actor, Explorer};
+use super::faults::Faults;
+use super::judge::Judge;
+use super::trie::Trie;
+use super::world::Stock;
+
+/// A scenario.
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it is about.
+    pub about: &'static str,
+    /// Whether it is small enough for every run, and not only for full ones.
+    pub quick: bool,
+    make: fn(Option<Bug>) -> Explorer,
+}
+
+impl Scenario {
+    /// The scenario from its beginning, with a fault planted or none.
+    pub fn make(&self, bug: Option<Bug>) -> Explorer {
+        (self.make)(bug)
+    }
+}
+
+/// A collector that fences nobody.
+const PATIENT: u64 = u64::MAX;
+/// One that fences everybody.
+const IMPATIENT: u64 = 0;
+
+const NONE: Faults = Faults { budget: 0, errors: false, late: false, stale: false, power: 0 };
+const ERRORS: Faults = Faults { budget: 1, errors: true, ..NONE };
+const LATE: Faults = Faults { budget: 1, late: true, ..NONE };
+const STALE: Faults = Faults { budget: 1, stale: true, ..NONE };
+
+macro_rules! scenario {
+    ($name:literal, $quick:literal, $about:literal, $make:expr) => {
+        Scenario { name: $name, about: $about, quick: $quick, make: $make }
+    };
+}
+
+/// All of them.
+pub const SCENARIOS: &[Scenario] = &[
+    scenario!("reuse", true, "a writer reuses what a patient collector deletes", |bug| {
+        writer_and_collector(PATIENT, NONE, bug)
+    }),
+    scenario!("fence", true, "the same, and the collector fences it", |bug| {
+        writer_and_collector(IMPATIENT, NONE, bug)
+    }),
+    scenario!("reuse-errors", true, "reuse; a request fails, or acts and fails", |bug| {
+        writer_and_collector(PATIENT, ERRORS, bug)
+    }),
+    scenario!("fence-errors", false, "fence; a request fails, or acts and fails", |bug| {
+        writer_and_collector(IMPATIENT, ERRORS, bug)
+    }),
+    scenario!("reuse-late", false, "reuse; a create or delete arrives late, or twice", |bug| {
+        writer_and_collector(PATIENT, LATE, bug)
+    }),
+    scenario!("fence-late", false, "fence; a create or delete arrives late, or twice", |bug| {
+        writer_and_collector(IMPATIENT, LATE, bug)
+    }),
+    scenario!("reuse-stale", true, "reuse; a listing of packs is an old one", |bug| {
+        writer_and_collector(PATIENT, STALE, bug)
+    }),
+    scenario!("fence-stale", true, "fence; a listing of packs is an old one", |bug| {
+        writer_and_collector(IMPATIENT, STALE, bug)
+    }),
+    scenario!("power", true, "a writer's machine loses power, and what no barrier followed", power),
+    scenario!("power-collector", false, "a collector's machine loses power", power_collector),
+    scenario!("cache", true, "a writer trusts its cache of a snapshot that is deleted", cached),
+    scenario!("generations", true, "a slow writer, and a collector that closes two generations", generations),
+    scenario!("deletion", true, "a snapshot is deleted while a collector makes a checkpoint", deletion),
+    scenario!("prune", true, "a collection, cut off anywhere, and the next one", |bug| {
+        two_collectors(NONE, bug)
+    }),
+    scenario!("prune-errors", false, "the same; a request fails, or acts and fails", |bug| {
+        two_collectors(ERRORS, bug)
+    }),
+    scenario!("successor", false, "a writer, a collector cut off anywhere, and another", successor),
+    scenario!("restore", true, "a restore while a collector rewrites what it reads", restore),
+    scenario!("init", true, "a repository is made twice at once, each cut off anywhere", |bug| {
+        creation(NONE, bug)
+    }),
+    scenario!("init-errors", true, "the same; a request fails, or acts and fails", |bug| {
+        creation(ERRORS, bug)
+    }),
+    scenario!("rekey", true, "new reader groups, cut off anywhere, while a writer backs up", rekey),
+    scenario!("remove", false, "a writer is removed while it backs up", remove),
+    scenario!("writers", false, "two writers and a patient collector", |bug| two_writers(PATIENT, bug)),
+    scenario!("writers-fenced", false, "two writers and a collector that fences them", |bug| {
+        two_writers(IMPATIENT, bug)
+    }),
+];
+
+fn must(program: Program) -> Actor {
+    Actor { program, succeeds: true }
+}
+
+fn may(program: Program) -> Actor {
+    Actor { program, succeeds: false }
+}
+
+/// Two snapshots, of which the second has a pack of its own.
+fn stocked(bug: Option<Bug>) -> (Cast, [SnapshotId; 2]) {
+    let mut cast = Cast::new(1, bug);
+    let first = cast.back_up(0, "first", &files(&[("x", large(b'x'))]));
+    let second = cast.back_up(0, "second", &files(&[("x", large(b'x')), ("y", large(b'y'))]));
+    (cast, [first, second])
+}
+
+/// Backs up what the second snapshot has.
+fn reusing(cast: &mut Cast) -> Program {
+    cast.writer(0, "writer A", files(&[("y", large(b'y'))]), None)
+}
+
+fn writer_and_collector(patience_secs: u64, faults: Faults, bug: Option<Bug>) -> Explorer {
+    let (mut cast, [first, second]) = stocked(bug);
+    let writer = reusing(&mut cast);
+    // Whom nobody fences, nobody may stop.
+    let writer = Actor { program: writer, succeeds: patience_secs == PATIENT };
+    let actors = [writer, must(cast.collector("collector", vec![second], patience_secs))];
+    explorer(&cast, &actors, vec![first], vec![second], faults, false)
+}
+
+fn two_writers(patience_secs: u64, bug: Option<Bug>) -> Explorer {
+    let (mut cast, [first, second]) = stocked(bug);
+    let actors = [
+        may(reusing(&mut cast)),
+        may(cast.writer(1, "writer B", files(&[("x", large(b'x'))]), None)),
+        must(cast.collector("collector", vec![second], patience_secs)),
+    ];
+    explorer(&cast, &actors, vec![first], vec![second], NONE, false)
+}
+
+fn power(bug: Option<Bug>) -> Explorer {
+    let mut cast = Cast::new(1, bug);
+    let first = cast.back_up(0, "first", &files(&[("x", large(b'x'))]));
+    let new = files(&[("x", large(b'x')), ("y", large(b'y')), ("a", small("a"))]);
+    let actors = [must(cast.writer(0, "writer A", new, None))];
+    let faults = Faults { budget: 1, power: 1, ..NONE };
+    explorer(&cast, &actors, vec![first], vec![], faults, true)
+}
+
+fn power_collector(bug: Option<Bug>) -> Explorer {
+    let (cast, [first, second, third]) = compactable(bug);
+    let actors = [must(cast.collector("collector", vec![first], IMPATIENT))];
+    let faults = Faults { budget: 1, power: 1, ..NONE };
+    explorer(&cast, &actors, vec![second, third], vec![first], faults, true)
+}
+
+fn cached(bug: Option<Bug>) -> Explorer {
+    let mut cast = Cast::new(1, bug);
+    let first = cast.back_up(0, "first", &files(&[("x", large(b'x'))]));
+    let both = files(&[("x", large(b'x')), ("d/y", large(b'y'))]);
+    let folder = scratch();
+    let second = cast.back_up_caching(0, "second", &both, Some(folder.path()));
+    let cache = Some(Cache::pack(folder.path()));
+    let actors = [
+        must(cast.writer(0, "writer A", both, cache)),
+        must(cast.collector("collector", vec![second], PATIENT)),
+    ];
+    explorer(&cast, &actors, vec![first], vec![second], NONE, false)
+}
+
+fn generations(bug: Option<Bug>) -> Explorer {
+    let (mut cast, [first, second]) = stocked(bug);
+    let third = cast.back_up(1, "third", &files(&[("z", large(b'z'))]));
+    let writer = must(cast.writer(0, "writer A", files(&[("z", large(b'z'))]), None));
+    let collector = cast.collecting("collector", vec![vec![second], vec![third]], PATIENT);
+    explorer(&cast, &[writer, must(collector)], vec![first], vec![second, third], NONE, false)
+}
+
+fn deletion(bug: Option<Bug>) -> Explorer {
+    let (mut cast, [first, second]) = stocked(bug);
+    let third = cast.back_up(1, "third", &files(&[("z", large(b'z'))]));
+    let actors = [
+        must(cast.deleter("deleter", third)),
+        must(cast.collecting("collector", vec![vec![second], vec![]], PATIENT)),
+    ];
+    explorer(&cast, &actors, vec![first], vec![second, third], NONE, false)
+}
+
+fn two_collectors(faults: Faults, bug: Option<Bug>) -> Explorer {
+    let (cast, [first, second, third]) = compactable(bug);
+    let actors = [
+        may(cast.collector("collector", vec![first], PATIENT)),
+        may(cast.collector("second collector", vec![third], PATIENT)),
+    ];
+    explorer(&cast, &actors, vec![second], vec![first, third], faults, false)
+}
+
+fn successor(bug: Option<Bug>) -> Explorer {
+    let (mut cast, [first, second]) = stocked(bug);
+    let actors = [
+        may(reusing(&mut cast)),
+        may(cast.collector("collector", vec![second], PATIENT)),
+        may(cast.collector("second collector", vec![], IMPATIENT)),
+    ];
+    explorer(&cast, &actors, vec![first], vec![second], NONE, false)
+}
+
+/// Three snapshots; without the first, half of a pack that the second needs is unused; without the third, a whole one.
+fn compactable(bug: Option<Bug>) -> (Cast, [SnapshotId; 3]) {
+    let mut cast = Cast::new(1, bug);
+    let first = cast.back_up(0, "first", &files(&[("x", large(b'x')), ("y", large(b'y'))]));
+    let second = cast.back_up(0, "second", &files(&[("x", large(b'x'))]));
+    let third = cast.back_up(1, "third", &files(&[("z", large(b'z'))]));
+    (cast, [first, second, third])
+}
+
+fn restore(bug: Option<Bug>) -> Explorer {
+    let (cast, [first, second, third]) = compactable(bug);
+    let actors = [
+        // A restore that meets a collection may fail by name (docs/reliability.md); it never gives wrong bytes.
+        may(cast.restorer("restorer", "second")),
+        must(cast.collector("collector", vec![first], PATIENT)),
+    ];
+    explorer(&cast, &actors, vec![second, third], vec![first], NONE, false)
+}
+
+fn creation(faults: Faults, bug: Option<Bug>) -> Explorer {
+    let cast = Cast::empty(1, bug);
+    let actors = [may(cast.creator("creator")), may(cast.creator("second creator"))];
+    let (mut stock, mut trie) = (Stock::default(), Trie::new());
+    let first = cast.world(&mut stock);
+    let judge = Judge::new(&mut trie, cast.creation_experts(), vec![], vec![], true);
+    Explorer::new(stock, trie, judge, first, &actors, faults)
+}
+
+fn rekey(bug: Option<Bug>) -> Explorer {
+    let (mut cast, [first, second]) = stocked(bug);
+    let rotate = |repo: &mut nodekeep_repo::repository::Repository| repo.rotate().map(drop);
+    let actors = [
+        may(reusing(&mut cast)),
+        must(cast.owner("rotation", rotate)),
+        may(cast.owner("second rotation", rotate)),
+    ];
+    explorer(&cast, &actors, vec![first, second], vec![], NONE, false)
+}
+
+fn remove(bug: Option<Bug>) -> Explorer {
+    let (mut cast, [first, second]) = stocked(bug);
+    let key = cast.writers[1].signing.public();
+    let writer = cast.writer(1, "writer B", files(&[("y", large(b'y'))]), None);
+    // What a writer commits while its owner removes it may not count: the owner decides, not the writer.
+    let work = writer.work.clone();
+    let unpromised = move |store| super::actor::Outcome { made: None, ..work(store) };
+    let writer = Program { work: std::sync::Arc::new(unpromised), ..writer };
+    let remove = move |repo: &mut nodekeep_repo::repository::Repository| {
+        let role = nodekeep_repo::roster::Role::Writer;
+        let member = repo.roster().signer(role, &key).map(|member| member.id);
+        member.map_or(Ok(()), |id| repo.remove_member(&id))?;
+        repo.collect(&[], &CollectOptions { max_unused_percent: 5, patience_secs: PATIENT }, &Silent)
+            .map(drop)
+    };
+    let actors = [may(writer), must(cast.owner("removal", remove))];
+    explorer(&cast, &actors, vec![first, second], vec![], NONE, false)
+}
+
+/// Two writers, two collectors and a reader, that take several rounds each, and every kind of fault.
+pub fn crowd(seed: u64, bug: Option<Bug>) -> Explorer {
+    let mut cast = Cast::new(seed, bug);
+    let first = cast.back_up(0, "first", &files(&[("x", large(b'x')), ("y", large(b'y'))]));
+    let second = cast.back_up(0, "second", &files(&[("x", large(b'x'))]));
+    let third = cast.back_up(1, "third", &files(&[("z", large(b'z')), ("x", large(b'x'))]));
+    let patience = if seed % 2 == 0 { PATIENT } else { IMPATIENT };
+    let actors = [
+        may(cast.writer(0, "writer A", files(&[("y", large(b'y')), ("a", small("a"))]), None)),
+        may(cast.writer(1, "writer B", files(&[("z", large(b'z')), ("b", small("b"))]), None)),
+        may(cast.collecting("collector", vec![vec![first], vec![third], vec![]], patience)),
+        may(cast.collecting("second collector", vec![vec![], vec![]], IMPATIENT)),
+        may(cast.restorer("restorer", "second")),
+    ];
+    let faults = Faults { budget: 3, errors: true, late: true, stale: true, power: 0 };
+    explorer(&cast, &actors, vec![second], vec![first, third], faults, false)
+}
+
+fn explorer(
+    cast: &Cast,
+    actors: &[Actor],
+    kept: Vec<SnapshotId>,
+    may_go: Vec<SnapshotId>,
+    faults: Faults,
+    always_mendable: bool,
+) -> Explorer {
+    let (mut stock, mut trie) = (Stock::default(), Trie::new());
+    let first = cast.world(&mut stock);
+    let judge = Judge::new(&mut trie, cast.experts(), kept, may_go, always_mendable);
+    Explorer::new(stock, trie, judge, first, actors, faults)
+}
