@@ -377,7 +377,9 @@ fn fixed_engine_hint(error: &Engine) -> Option<&'static str> {
 
 fn store_hint(kind: StoreErrorKind) -> Option<&'static str> {
     Some(match kind {
-        StoreErrorKind::PermissionDenied => "Run it as the user who owns the repository.",
+        StoreErrorKind::PermissionDenied => {
+            "Run it as the user who owns the repository; in a bucket, with keys whose policy allows it."
+        }
         StoreErrorKind::NoSpace => {
             "Free some space, or delete old snapshots: nodekeep snapshot prune --keep-last N"
         }
