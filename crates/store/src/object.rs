@@ -127,14 +127,17 @@ impl Bucket {
             }
             return Ok(reply);
         }
-        let Some(newest) = self.version_in(scene, &reply)? else {
+        let newest = self.version_in(scene, &reply)?;
+        // A newest version that is shorter than what is asked for is refused without its name.
+        let is_too_short = reply.status == 416 && self.keeps_versions(scene)?;
+        if newest.is_none() && !is_too_short {
             return Ok(reply);
-        };
+        }
         let Some(object) = self.object_version(scene)? else {
             return Ok(Reply { status: 404, ..reply });
         };
         self.versions.remember(name, &object);
-        if object == newest {
+        if newest.as_ref() == Some(&object) {
             return Ok(reply);
         }
         self.ask(scene, method, Some(&object), range, want)

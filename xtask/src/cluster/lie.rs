@@ -47,7 +47,7 @@ pub fn run(stage: &mut Stage<Garage>) -> Result<String, Error> {
     }
     let out = owner.path("writer").to_string_lossy().into_owned();
     let add = ["key", "add", "--writer", "web", "--out", &out];
-    for words in [&PRUNE[..], &add, &["repo", "repair"]] {
+    for words in [&PRUNE[..], &add] {
         must_say(&owner.run(words)?, NEEDS_CONFIRMATION, &["--alone"])?;
     }
     owner.run(&[&PRUNE[..], &["--alone"]].concat())?.ok()?;
@@ -56,7 +56,7 @@ pub fn run(stage: &mut Stage<Garage>) -> Result<String, Error> {
     let (id, tree) = &kept[kept.len() - 1];
     owner.must_restore(id, tree)?;
     Ok(format!(
-        "init refuses and leaves nothing; accepted, {} snapshots restored, and prune, repair and key add only with --alone",
+        "init refuses and leaves nothing; accepted, {} snapshots restored, prune and key add only with --alone",
         kept.len()
     ))
 }

@@ -172,13 +172,15 @@ fn attack(stage: &Stage<Ceph>, site: &Site, node: &Node, names: &[String]) -> Re
             forbid(Request { method: "PUT", path: &path, body: b"evil", ..Request::default() })?;
         }
         forbid(Request { method: "DELETE", path: &path, ..Request::default() })?;
+        let (acl, public) = ([("acl", "")], [("x-amz-acl", "public-read")]);
+        let put = Request { method: "PUT", path: &path, query: &acl, ..Request::default() };
+        forbid(Request { headers: &public, ..put })?;
     }
     for name in ["r/00000009", "c/00000009", "x/00000009.doomed", "k/new", "config2"] {
         let path = format!("{}/repo/{name}", site.bucket);
         forbid(Request { method: "PUT", path: &path, body: b"evil", ..Request::default() })?;
     }
-    for query in [&[][..], &[("prefix", "repo/w/")], &[("prefix", "repo/k/")], &[("versions", "")]]
-    {
+    for query in [&[][..], &[("prefix", "other/")], &[("versions", "")]] {
         forbid(Request { method: "GET", path: &site.bucket, query, ..Request::default() })?;
     }
     for what in ["policy", "versioning", "lifecycle", "acl"] {
