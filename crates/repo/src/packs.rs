@@ -99,7 +99,7 @@ pub(crate) fn prove(
     pack: &PackRef,
     size: u64,
     buffer: &mut Vec<u8>,
-) -> Result<std::result::Result<(), Damage>> {
+) -> Result<Proof> {
     let name = pack.name();
     let mut hasher = blake3::Hasher::new();
     let mut at = 0;
@@ -129,6 +129,12 @@ pub(crate) struct Proven {
     pub(crate) bytes: u64,
 }
 
+/// Whether a pack is what its name says.
+pub(crate) type Proof = std::result::Result<(), Damage>;
+
+/// Is told what became of each pack.
+type Each<'a> = dyn Fn(&PackRef, Proof) -> Result<()> + Sync + 'a;
+
 /// Proves packs in so many threads at once; `each` is told of every one, and ends it all with an error. One that is wrong is read
 /// twice: memory and networks err, too.
 ///
@@ -139,7 +145,7 @@ pub(crate) fn prove_all(
     packs: &[(PackRef, u64)],
     threads: usize,
     monitor: &dyn Monitor,
-    each: &(dyn Fn(&PackRef, std::result::Result<(), Damage>) -> Result<()> + Sync),
+    each: &Each<'_>,
 ) -> Result<Proven> {
     monitor.plan(0, packs.iter().map(|(_, size)| size).sum());
     let (next, bytes, done) = (AtomicUsize::new(0), AtomicU64::new(0), AtomicU64::new(0));

@@ -16,10 +16,10 @@ use crate::control::{CollectionOutcome, Doomed, PackRef};
 use crate::crypto::random;
 use crate::error::{Error, Result};
 use crate::id::ChunkId;
-use crate::index::{Index, SEGMENT_ENTRIES, Segment};
+use crate::index::{Index, PackInfo, SEGMENT_ENTRIES, Segment};
 use crate::monitor::Monitor;
 use crate::names;
-use crate::packs::{in_flight, prove_all};
+use crate::packs::{Proof, in_flight, prove_all};
 use crate::reader::{Buffers, ChunkReader};
 use crate::repair::{Healed, RepairReport};
 use crate::repository::{Repository, SnapshotRecord};
@@ -124,7 +124,7 @@ fn damaged(
     monitor: &dyn Monitor,
 ) -> Result<BTreeSet<PackRef>> {
     let found = Mutex::new(BTreeSet::new());
-    let each = |pack: &PackRef, proof: std::result::Result<(), _>| {
+    let each = |pack: &PackRef, proof: Proof| {
         if proof.is_err() {
             found.lock().unwrap_or_else(PoisonError::into_inner).insert(*pack);
         }
@@ -418,6 +418,9 @@ impl<'a> Attempt<'a> {
             {
                 return Ok(over.number);
             }
+            if sessions::end_earlier(self.repo, &view)? {
+                continue;
+            }
             let segments = self.segments(&view)?;
             if let Some(number) = finish.checkpoint(&view, &segments)? {
                 finish.sweep(number, &view.segments.iter().copied().collect(), &segments)?;
@@ -433,7 +436,8 @@ impl<'a> Attempt<'a> {
         let mut open = Segment::default();
         for source in &view.segments {
             let segment = self.repo.segment(&source.0, &source.1)?;
-            if !segment.packs.iter().any(|info| self.leaving.contains_key(&info.pack)) {
+            let stays = |info: &PackInfo| !self.leaving.contains_key(&info.pack);
+            if view.held.contains(source) || segment.packs.iter().all(stays) {
                 segments.insert(*source);
                 continue;
             }

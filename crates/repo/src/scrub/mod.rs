@@ -12,7 +12,7 @@ use crate::control::PackRef;
 use crate::error::{Damage, Error, Result};
 use crate::monitor::Monitor;
 use crate::names;
-use crate::packs::{in_flight, prove_all};
+use crate::packs::{Proof, in_flight, prove_all};
 use crate::repository::Repository;
 
 mod plan;
@@ -263,7 +263,7 @@ impl<'a> Run<'a> {
     }
 
     fn read_batch(&mut self, packs: &[(PackRef, u64)], monitor: &dyn Monitor) -> Result<()> {
-        let proofs: Mutex<Vec<(PackRef, std::result::Result<(), Damage>)>> = Mutex::default();
+        let proofs: Mutex<Vec<(PackRef, Proof)>> = Mutex::default();
         let each = |pack: &PackRef, proof| {
             proofs.lock().unwrap_or_else(PoisonError::into_inner).push((*pack, proof));
             Ok(())
@@ -281,7 +281,7 @@ impl<'a> Run<'a> {
         read.map(drop)
     }
 
-    fn take(&mut self, pack: &PackRef, proof: std::result::Result<(), Damage>) {
+    fn take(&mut self, pack: &PackRef, proof: Proof) {
         match proof {
             Ok(()) => {
                 let mark = Mark { proven: true, when: self.now };

@@ -82,9 +82,13 @@ fn a_replica_brings_everything_back() {
             let what = format!("{how:?} {name}: {report:?}");
             assert_eq!(report.lost, [], "{what}");
             assert!(report.checkpoint.is_some(), "{what}");
-            // A damaged head costs no chunk: all of them move, and nobody is asked.
+            // A damaged head costs no chunk: all of them move, and nobody is asked. In the middle of a small pack there may be head.
             let healed: u64 = report.healed.iter().map(|healed| healed.chunks).sum();
-            assert_eq!(healed == 0, matches!(how, Harm::HeadGone), "{what}");
+            match how {
+                Harm::HeadGone => assert_eq!(healed, 0, "{what}"),
+                Harm::Flipped => assert!(healed + report.chunks_rescued > 0, "{what}"),
+                Harm::Missing | Harm::CutShort => assert!(healed > 0, "{what}"),
+            }
             assert_whole(&world, &ids, &what);
             assert!(world.store.size(name).is_err(), "its name never returns: {what}");
             world.write("later", 70, 5000);
@@ -158,7 +162,8 @@ fn a_copy_brings_everything_back() {
             harm(&world.store, name, how);
             let report = repair(&world, vec![Donor::Copy(&donor)]);
             assert_eq!(report.lost, [], "{how:?} {name}: {report:?}");
-            assert!(report.healed[0].chunks > 0, "{how:?} {name}");
+            let healed: u64 = report.healed.iter().map(|healed| healed.chunks).sum();
+            assert!(healed + report.chunks_rescued > 0, "{how:?} {name}");
             assert_whole(&world, &ids, &format!("{how:?} {name}"));
         }
         let world = base.fork();

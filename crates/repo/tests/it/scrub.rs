@@ -167,11 +167,14 @@ fn damage_is_found_remembered_and_forgotten_when_it_is_healed() {
             report.status.findings.into_iter().map(|found| found.object).collect::<Vec<_>>()
         };
         let all = ScrubOptions { all: true, ..ScrubOptions::default() };
-        assert_eq!(objects(world.repo().scrub(&all, &Silent).unwrap()), [name.clone()]);
+        assert_eq!(
+            objects(world.repo().scrub(&all, &Silent).unwrap()),
+            std::slice::from_ref(&name)
+        );
         assert_eq!(world.repo().scrub_status().unwrap().findings.len(), 1);
         // A share without that pack does not forget it, and looks again.
         let report = world.repo().scrub(&ScrubOptions::default(), &Silent).unwrap();
-        assert_eq!(objects(report), [name.clone()]);
+        assert_eq!(objects(report), std::slice::from_ref(&name));
         replace(&world.store, &name, &whole);
         assert_eq!(
             objects(world.repo().scrub(&ScrubOptions::default(), &Silent).unwrap()),
