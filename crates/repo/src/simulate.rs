@@ -69,8 +69,8 @@ impl Context {
     /// Enters the context, from its first random number on.
     #[must_use]
     pub fn enter(self) -> Entry {
-        ENTERED.with(|entered| *entered.borrow_mut() = {
-            Some(Entered { context: self, drawn: 0, settled: None })
+        ENTERED.with(|entered| {
+            *entered.borrow_mut() = { Some(Entered { context: self, drawn: 0, settled: None }) }
         });
         Entry(())
     }

@@ -33,9 +33,13 @@ fn main() -> ExitCode {
         return if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let chosen: Vec<&Scenario> = SCENARIOS.iter().filter(|scenario| wanted.has(scenario)).collect();
-    let (next, total, failures) = (AtomicUsize::new(0), Mutex::new(Tally::default()), AtomicUsize::new(0));
+    let (next, total, failures) =
+        (AtomicUsize::new(0), Mutex::new(Tally::default()), AtomicUsize::new(0));
     let started = Instant::now();
-    println!("{:<16} {:>12} {:>12} {:>9} {:>9} {:>9} {:>8}", "scenario", "states", "transitions", "worlds", "histories", "runs", "seconds");
+    println!(
+        "{:<16} {:>12} {:>12} {:>9} {:>9} {:>9} {:>8}",
+        "scenario", "states", "transitions", "worlds", "histories", "runs", "seconds"
+    );
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
@@ -101,7 +105,13 @@ fn run(scenario: &Scenario, bug: Option<Bug>, total: &Mutex<Tally>) -> bool {
     line(scenario.name, &tally, started);
     total.lock().unwrap_or_else(|e| e.into_inner()).add(&tally);
     if let Some(failure) = &failure {
-        println!("{}: {}; again with: cargo xtask simulate --scenario {}\n{}", scenario.name, scenario.about, scenario.name, explorer.tell(failure));
+        println!(
+            "{}: {}; again with: cargo xtask simulate --scenario {}\n{}",
+            scenario.name,
+            scenario.about,
+            scenario.name,
+            explorer.tell(failure)
+        );
     }
     failure.is_none()
 }
@@ -110,7 +120,10 @@ fn wander(seed: u64, bug: Option<Bug>) -> (u64, bool) {
     let mut explorer = crowd(seed, bug);
     let (steps, failure) = explorer.wander(seed);
     if let Some(failure) = &failure {
-        println!("seed {seed}; again with: cargo xtask simulate --seed {seed}\n{}", explorer.tell(failure));
+        println!(
+            "seed {seed}; again with: cargo xtask simulate --seed {seed}\n{}",
+            explorer.tell(failure)
+        );
     }
     (steps, failure.is_none())
 }

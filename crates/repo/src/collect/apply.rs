@@ -188,7 +188,15 @@ impl<'a> Collector<'a> {
             return Ok(());
         }
         let condemned = condemned.into_iter().collect();
-        settled!("finish", repo.roster_hash(), self.report, number, condemned, segments, survey.stale_segments());
+        settled!(
+            "finish",
+            repo.roster_hash(),
+            self.report,
+            number,
+            condemned,
+            segments,
+            survey.stale_segments()
+        );
         let finish = Finish {
             repo: &repo,
             condemned,

@@ -73,7 +73,13 @@ impl Finish<'_> {
                 self.fresh,
                 self.stale,
                 self.repo.roster_hash(),
-                (view.generation, view.checkpoint_hash, view.live_hashes(), &view.segments, &view.held),
+                (
+                    view.generation,
+                    view.checkpoint_hash,
+                    view.live_hashes(),
+                    &view.segments,
+                    &view.held
+                ),
                 (&view.deletions, &view.heads)
             );
             let mut sources: BTreeSet<SegmentRef> = view.segments.iter().copied().collect();

@@ -147,8 +147,13 @@ impl Survey {
     fn essence(&self) -> String {
         let Self { view, segments_listed, orphans, packs, .. } = self;
         let highest = finish::highest(view);
-        let parts =
-            (view.generation, highest, view.live_hashes(), &view.segments, view.generation_objects.len());
+        let parts = (
+            view.generation,
+            highest,
+            view.live_hashes(),
+            &view.segments,
+            view.generation_objects.len(),
+        );
         format!("{parts:?} {segments_listed:?} {orphans:?} {packs:?}")
     }
 
@@ -245,7 +250,8 @@ impl Repository {
             let live = view.live.iter().find(|live| live.stamp.session == *id);
             live.ok_or_else(|| Error::NoSnapshot { wanted: id.hex() })
         };
-        let again = |id: &SnapshotId| view.deletions.iter().find(|(record, _)| record.snapshot == *id);
+        let again =
+            |id: &SnapshotId| view.deletions.iter().find(|(record, _)| record.snapshot == *id);
         let outcome = |id: &SnapshotId| match again(id) {
             Some((record, _)) => Ok((*id, record.outcome)),
             None => find(id).map(|live| (*id, live.hash)),
@@ -253,13 +259,7 @@ impl Repository {
         let outcomes: Vec<_> = ids.iter().map(outcome).collect::<Result<_>>()?;
         for (snapshot, outcome) in outcomes {
             let when = crate::clock::now().as_second();
-            let record = Deletion {
-                generation: view.generation,
-                keeper,
-                snapshot,
-                outcome,
-                when,
-            };
+            let record = Deletion { generation: view.generation, keeper, snapshot, outcome, when };
             let name = names::deletion(view.generation, &keeper, &snapshot);
             let created =
                 self.store().create(&name, &record.seal(&self.id(), &key), Durability::Durable)?;

@@ -139,10 +139,12 @@ impl Running {
     }
 
     pub(super) fn next(&self) -> Event {
-        let lost = || Event::End(Outcome {
-            broken: Some("the actor's thread vanished".to_owned()),
-            ..Outcome::default()
-        });
+        let lost = || {
+            Event::End(Outcome {
+                broken: Some("the actor's thread vanished".to_owned()),
+                ..Outcome::default()
+            })
+        };
         self.events.recv().unwrap_or_else(|_| lost())
     }
 }

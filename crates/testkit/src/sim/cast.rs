@@ -153,7 +153,13 @@ impl Cast {
     }
 
     /// A writer that backs up; its snapshot's host is its name. `cache`: the bytes of the file that an earlier backup left.
-    pub fn writer(&mut self, writer: usize, name: &str, files: Files, cache: Option<Cache>) -> Program {
+    pub fn writer(
+        &mut self,
+        writer: usize,
+        name: &str,
+        files: Files,
+        cache: Option<Cache>,
+    ) -> Program {
         self.contents.insert(name.to_owned(), files.clone());
         let credential = self.writers[writer].clone();
         let host = name.to_owned();
@@ -185,6 +191,8 @@ impl Cast {
             let options = CollectOptions { max_unused_percent: 5, patience_secs };
             let collected = Repository::open(store, &access, None).and_then(|repo| {
                 deletes.iter().try_for_each(|delete| {
+                    // The engine does not know which round this is: what it says to depend on would be the same in each.
+                    let _round: [u8; 8] = nodekeep_repo::crypto::random();
                     repo.collect(delete, &options, &Silent).map(drop)
                 })
             });
@@ -280,11 +288,7 @@ impl Cast {
                 Err(broken) => Outcome { broken: Some(broken), ..Outcome::default() },
             }
         });
-        Experts {
-            reader,
-            keeper: sound.mender(),
-            checker: sound.checker(),
-        }
+        Experts { reader, keeper: sound.mender(), checker: sound.checker() }
     }
 
     fn mender(&self) -> Program {
@@ -315,7 +319,8 @@ impl Cast {
             // A session object that a power cut tore, and what a removed writer signed, are reported until their generation is closed;
             // they hit nothing.
             let harms = |p: &nodekeep_repo::check::Problem| {
-                let known = p.object.ends_with(".session") || p.what == nodekeep_repo::error::Damage::Signer.to_string();
+                let known = p.object.ends_with(".session")
+                    || p.what == nodekeep_repo::error::Damage::Signer.to_string();
                 !(known && p.snapshots.is_empty() && p.paths.is_empty())
             };
             Outcome::of(match checked {

@@ -331,7 +331,8 @@ impl Explorer {
             && self.stock.worlds.get(state.world).was_deleted(name)
             && is_pack(self.stock.names.get(name))
         {
-            self.returned = Some(format!("{} was deleted and is made again", self.stock.short(name)));
+            self.returned =
+                Some(format!("{} was deleted and is made again", self.stock.short(name)));
         }
         let mut next = State { world, ..*state };
         next.spent += u8::from(step.way != Way::Well);
@@ -349,7 +350,10 @@ impl Explorer {
                 ..*state
             };
             for (actor, node) in next.nodes.iter_mut().enumerate() {
-                if *node != DEAD && self.faults.power >> actor & 1 == 1 && self.trie.outcome(*node).is_none() {
+                if *node != DEAD
+                    && self.faults.power >> actor & 1 == 1
+                    && self.trie.outcome(*node).is_none()
+                {
                     *node = DEAD;
                 }
             }

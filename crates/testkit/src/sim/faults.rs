@@ -144,10 +144,8 @@ fn old_listing(stock: &mut Stock, world: u32, call: Call, way: Way, first: u32) 
 /// The world after something arrived.
 pub fn arrive(stock: &mut Stock, world: u32, flight: Flight) -> u32 {
     let mut next = World::clone(stock.worlds.get(world));
-    next.flights.retain({
-        let mut gone = false;
-        move |other| gone || *other != flight || !std::mem::replace(&mut gone, true)
-    });
+    let at = next.flights.iter().position(|other| *other == flight);
+    at.map(|at| next.flights.remove(at));
     match flight.content {
         Some(content) => {
             next.create(flight.name, content, 0);

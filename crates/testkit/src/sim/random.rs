@@ -18,6 +18,10 @@ impl Explorer {
             };
             steps.push(step);
             state = next;
+            if steps.len() > MOST_STEPS {
+                let what = format!("it does not end within {MOST_STEPS} steps");
+                return (steps.len() as u64, Some(Failure { what, steps }));
+            }
         }
     }
 
@@ -34,5 +38,7 @@ impl Explorer {
     }
 }
 
+/// An honest path is shorter.
+const MOST_STEPS: usize = 5000;
 /// One step in so many may go wrong.
 const FAULTS_EVERY: usize = 20;

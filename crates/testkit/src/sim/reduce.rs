@@ -125,7 +125,9 @@ impl Scene<'_> {
             Call::Create { name, .. } if there(name) => touch == Touch::Deletes(name),
             Call::Delete { name } if !there(name) => touch == Touch::Creates(name),
             Call::Create { name, .. } | Call::Delete { name } => match touch {
-                Touch::Reads(other) | Touch::Creates(other) | Touch::Deletes(other) => other == name,
+                Touch::Reads(other) | Touch::Creates(other) | Touch::Deletes(other) => {
+                    other == name
+                }
                 Touch::Lists(prefix) => self.is_below(name, prefix),
             },
         }

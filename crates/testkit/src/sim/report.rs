@@ -44,7 +44,8 @@ impl Explorer {
             return format!("{name}: has ended");
         };
         let power = self.faults.power != 0;
-        let answer = go(&mut self.stock, state.world, call, step.way, step.actor, power, self.first).1;
+        let answer =
+            go(&mut self.stock, state.world, call, step.way, step.actor, power, self.first).1;
         let how = if step.way == Way::Well { String::new() } else { format!(" [{:?}]", step.way) };
         format!("{name}: {} -> {}{how}", self.call_in_words(call), self.answer_in_words(answer))
     }

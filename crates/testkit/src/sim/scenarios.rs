@@ -76,9 +76,19 @@ pub const SCENARIOS: &[Scenario] = &[
     scenario!("power", true, "a writer's machine loses power, and what no barrier followed", power),
     scenario!("power-collector", false, "a collector's machine loses power", power_collector),
     scenario!("cache", true, "a writer trusts its cache of a snapshot that is deleted", cached),
-    scenario!("generations", true, "a slow writer, and a collector that closes two generations", generations),
-    scenario!("deletion", true, "a snapshot is deleted while a collector makes a checkpoint", deletion),
-    scenario!("prune", true, "a collection, cut off anywhere, and the next one", |bug| {
+    scenario!(
+        "generations",
+        true,
+        "a slow writer, and a collector that closes two generations",
+        generations
+    ),
+    scenario!(
+        "deletion",
+        true,
+        "a snapshot is deleted while a collector makes a checkpoint",
+        deletion
+    ),
+    scenario!("prune", false, "a collection, cut off anywhere, and the next one", |bug| {
         two_collectors(NONE, bug)
     }),
     scenario!("prune-errors", false, "the same; a request fails, or acts and fails", |bug| {
@@ -94,7 +104,9 @@ pub const SCENARIOS: &[Scenario] = &[
     }),
     scenario!("rekey", true, "new reader groups, cut off anywhere, while a writer backs up", rekey),
     scenario!("remove", false, "a writer is removed while it backs up", remove),
-    scenario!("writers", false, "two writers and a patient collector", |bug| two_writers(PATIENT, bug)),
+    scenario!("writers", false, "two writers and a patient collector", |bug| two_writers(
+        PATIENT, bug
+    )),
     scenario!("writers-fenced", false, "two writers and a collector that fences them", |bug| {
         two_writers(IMPATIENT, bug)
     }),
@@ -258,8 +270,12 @@ fn remove(bug: Option<Bug>) -> Explorer {
         let role = nodekeep_repo::roster::Role::Writer;
         let member = repo.roster().signer(role, &key).map(|member| member.id);
         member.map_or(Ok(()), |id| repo.remove_member(&id))?;
-        repo.collect(&[], &CollectOptions { max_unused_percent: 5, patience_secs: PATIENT }, &Silent)
-            .map(drop)
+        repo.collect(
+            &[],
+            &CollectOptions { max_unused_percent: 5, patience_secs: PATIENT },
+            &Silent,
+        )
+        .map(drop)
     };
     let actors = [may(writer), must(cast.owner("removal", remove))];
     explorer(&cast, &actors, vec![first, second], vec![], NONE, false)

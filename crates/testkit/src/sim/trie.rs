@@ -228,7 +228,8 @@ impl Trie {
                 ..Outcome::default()
             })),
             Event::Ask(request, settled) => {
-                known = settled.map(|hash| *self.settled.entry((node.program, hash)).or_insert(number));
+                known =
+                    settled.map(|hash| *self.settled.entry((node.program, hash)).or_insert(number));
                 Step::Ask(stock.call(&request))
             }
             Event::End(outcome) => {
@@ -238,7 +239,11 @@ impl Trie {
             }
         };
         if let Some(known) = known.filter(|known| *known != number) {
-            assert!(self.step(known) == node.step, "{}: settled too early", self.name(node.program));
+            assert!(
+                self.step(known) == node.step,
+                "{}: settled too early",
+                self.name(node.program)
+            );
             self.adopt(known, node.parent);
             return known;
         }

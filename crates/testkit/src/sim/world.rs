@@ -260,9 +260,9 @@ impl Stock {
                 (world, content.map_or(Said::Missing, Said::Content))
             }
             Call::List { prefix } => (world, Said::Listed(self.list(world, prefix))),
-            Call::Create { name, content, durable } => changed(self, &|world| {
-                Said::Created(world.create(name, content, loose(durable)))
-            }),
+            Call::Create { name, content, durable } => {
+                changed(self, &|world| Said::Created(world.create(name, content, loose(durable))))
+            }
             Call::Delete { name } => {
                 changed(self, &|world| Said::Deleted(world.delete(name, lasting)))
             }
