@@ -118,29 +118,32 @@ impl Bucket {
         range: Option<HeaderValue>,
         want: Want,
     ) -> Result<Reply, StoreError> {
-        let name = scene.object;
-        let known = self.versions.remembered(name);
-        let reply = self.ask(scene, method.clone(), known.as_deref(), range.clone(), want)?;
-        if known.is_some() {
-            if reply.status == 404 {
-                self.versions.forget(name);
+        if self.versions.mode() != Mode::Kept {
+            let reply = self.ask(scene, method.clone(), None, range.clone(), want)?;
+            if self.version_in(scene, &reply)?.is_none() {
+                return Ok(reply);
             }
-            return Ok(reply);
         }
-        let newest = self.version_in(scene, &reply)?;
-        // A newest version that is shorter than what is asked for is refused without its name.
-        let is_too_short = reply.status == 416 && self.keeps_versions(scene)?;
-        if newest.is_none() && !is_too_short {
-            return Ok(reply);
-        }
-        let Some(object) = self.object_version(scene)? else {
-            return Ok(Reply { status: 404, ..reply });
+        let Some(version) = self.known_version(scene)? else {
+            return Err(scene.of_kind(StoreErrorKind::NotFound));
         };
-        self.versions.remember(name, &object);
-        if newest.as_ref() == Some(&object) {
-            return Ok(reply);
+        let reply = self.ask(scene, method, Some(&version), range, want)?;
+        if reply.status == 404 {
+            self.versions.forget(scene.object);
         }
-        self.ask(scene, method, Some(&object), range, want)
+        Ok(reply)
+    }
+
+    /// The version that is the object, looked up once.
+    fn known_version(&self, scene: Scene<'_>) -> Result<Option<String>, StoreError> {
+        if let Some(known) = self.versions.remembered(scene.object) {
+            return Ok(Some(known));
+        }
+        let found = self.object_version(scene)?;
+        if let Some(version) = &found {
+            self.versions.remember(scene.object, version);
+        }
+        Ok(found)
     }
 
     /// Status and headers of an object. A refused HEAD has no body that says why, so that the
