@@ -60,10 +60,10 @@ pub mod repository;
 pub mod restore;
 pub mod retention;
 pub mod roster;
+pub mod scrub;
 pub mod sessions;
 #[cfg(feature = "simulate")]
 pub mod simulate;
-pub mod scrub;
 pub mod snapshot;
 pub mod source;
 pub mod tree;

@@ -299,7 +299,11 @@ impl<'a> Attempt<'a> {
             running,
             sink: Sink::new(running, self.options.compression, self.monitor),
             monitor: self.monitor,
-            queue: if threads == 0 { Queue::unbounded() } else { Queue::new(16 * threads, 2 * threads) },
+            queue: if threads == 0 {
+                Queue::unbounded()
+            } else {
+                Queue::new(16 * threads, 2 * threads)
+            },
             cache: cache.filter(|_| !self.options.ignore_cache),
             cache_is_live,
             next_cache,
