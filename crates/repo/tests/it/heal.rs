@@ -263,10 +263,23 @@ fn content_that_moved_in_a_file_is_found() {
 
 #[test]
 fn without_a_donor_what_is_whole_is_saved_and_the_rest_is_named() {
-    let (world, _) = some_snapshots();
+    let mut world = World::new();
+    world.write("small", 1, 700);
+    world.write("large", 2, 400_000);
+    world.write("larger", 3, 500_000);
+    // One thread fills one pack.
+    let alone = nodekeep_repo::backup::BackupOptions {
+        threads: Some(1),
+        ..nodekeep_repo::backup::BackupOptions::default()
+    };
+    world.backup_as(&alone);
     let name = named(&world.store, "/d/").remove(0);
     let size = world.store.size(&name).unwrap();
-    harm(&world.store, &name, Harm::Flipped);
+    assert_eq!(named(&world.store, "/d/").len(), 1);
+    let repo = world.repo();
+    let index = repo.index(&repo.view().unwrap()).unwrap();
+    let largest = index.entries().iter().max_by_key(|place| place.stored).unwrap();
+    flip(&world.store, &name, largest.offset as usize + 1000);
     let before = world.repo().check(&ALL, &Silent).unwrap();
     let report = repair(&world, Vec::new());
     assert_eq!(report.packs_damaged, std::slice::from_ref(&name));
@@ -280,7 +293,6 @@ fn without_a_donor_what_is_whole_is_saved_and_the_rest_is_named() {
     assert_eq!(paths(&before.problems), paths(&report.lost), "no file more than before");
     assert_eq!(world.store.size(&name).unwrap(), size, "of what is lost nothing is deleted");
     // The next backup that reads everything stores it again.
-    let mut world = world;
     let options = nodekeep_repo::backup::BackupOptions {
         ignore_cache: true,
         ..nodekeep_repo::backup::BackupOptions::default()

@@ -44,7 +44,7 @@ pub struct Repair {
 /// A repository to heal from.
 enum Other {
     Mirror(Store),
-    Repository(Repository),
+    Repository(Box<Repository>),
 }
 
 impl Repair {
@@ -73,7 +73,7 @@ impl Repair {
             if Repository::config_of(&store)?.id == repository.id() {
                 return Ok(Other::Mirror(store));
             }
-            Ok(Other::Repository(there.open(Need::Read)?.repository))
+            Ok(Other::Repository(Box::new(there.open(Need::Read)?.repository)))
         };
         self.from.iter().map(open).collect()
     }

@@ -139,7 +139,7 @@ fn text(opened: &Opened, report: &ScrubReport, elapsed: Duration) -> String {
 
 /// How far every byte is proven, in one line.
 pub fn proven_text(status: &ScrubStatus) -> String {
-    let percent = |part: u64| if status.bytes == 0 { 100 } else { part * 100 / status.bytes };
+    let percent = |part: u64| (part * 100).checked_div(status.bytes).unwrap_or(100);
     match (status.last_run, status.proven_within_secs) {
         (None, _) => "never scrubbed".to_owned(),
         (Some(_), Some(secs)) => format!("every byte within {}", days(secs)),
