@@ -70,7 +70,7 @@ impl Context {
     #[must_use]
     pub fn enter(self) -> Entry {
         ENTERED.with(|entered| {
-            *entered.borrow_mut() = { Some(Entered { context: self, drawn: 0, settled: None }) }
+            *entered.borrow_mut() = Some(Entered { context: self, drawn: 0, settled: None });
         });
         Entry(())
     }
