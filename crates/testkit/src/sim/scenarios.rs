@@ -287,7 +287,7 @@ pub fn crowd(seed: u64, bug: Option<Bug>) -> Explorer {
     let first = cast.back_up(0, "first", &files(&[("x", large(b'x')), ("y", large(b'y'))]));
     let second = cast.back_up(0, "second", &files(&[("x", large(b'x'))]));
     let third = cast.back_up(1, "third", &files(&[("z", large(b'z')), ("x", large(b'x'))]));
-    let patience = if seed % 2 == 0 { PATIENT } else { IMPATIENT };
+    let patience = if seed.is_multiple_of(2) { PATIENT } else { IMPATIENT };
     let actors = [
         may(cast.writer(0, "writer A", files(&[("y", large(b'y')), ("a", small("a"))]), None)),
         may(cast.writer(1, "writer B", files(&[("z", large(b'z')), ("b", small("b"))]), None)),
