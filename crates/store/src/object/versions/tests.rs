@@ -1,3 +1,5 @@
+//! Versions of keys: which one is the object, and how their listings are read.
+
 use super::*;
 
 fn part(content: &str) -> Option<Part> {
