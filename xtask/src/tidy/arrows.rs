@@ -78,7 +78,15 @@ fn allowed(folder: &str) -> Option<&'static [&'static str]> {
 }
 
 fn objection(folder: &str, allowed: &[&str], dependency: &Dependency) -> Option<String> {
-    let Dependency { package, used } = dependency;
+    let Dependency { package, used, features } = dependency;
+    if folder != "testkit"
+        && *used != Use::Tests
+        && features.iter().any(|f| f.ends_with("simulate"))
+    {
+        return Some(format!(
+            "{folder} is shipped and enables `simulate` of {package}: that is for the simulator only"
+        ));
+    }
     match ours(package) {
         Some("testkit") if *used != Use::Tests => {
             Some(format!("{folder} depends on testkit, which is for dev-dependencies only"))
@@ -154,15 +162,30 @@ mod tests {
     use std::path::PathBuf;
 
     fn objections(folder: &str, dependencies: &[(&str, Use)]) -> usize {
-        let dependencies = dependencies
-            .iter()
-            .map(|(package, used)| Dependency { package: (*package).to_owned(), used: *used });
+        let dependencies =
+            dependencies.iter().map(|(package, used)| dependency(package, *used, &[]));
         let krate = Crate {
             folder: folder.to_owned(),
             path: PathBuf::from("Cargo.toml"),
             dependencies: dependencies.collect(),
         };
         check_manifests(&[krate]).len()
+    }
+
+    fn dependency(package: &str, used: Use, features: &[&str]) -> Dependency {
+        let features = features.iter().map(|feature| (*feature).to_owned()).collect();
+        Dependency { package: package.to_owned(), used, features }
+    }
+
+    #[test]
+    fn only_the_simulator_simulates() {
+        let cases =
+            [("cli", Use::Product, 1), ("cli", Use::Tests, 0), ("testkit", Use::Product, 0)];
+        for (folder, used, expected) in cases {
+            let asked = dependency("nodekeep-repo", used, &["simulate"]);
+            let objections = objection(folder, allowed(folder).unwrap(), &asked);
+            assert_eq!(usize::from(objections.is_some()), expected, "{folder}");
+        }
     }
 
     #[test]

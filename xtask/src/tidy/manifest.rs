@@ -25,6 +25,8 @@ pub struct Dependency {
     pub package: String,
     /// Where it is used.
     pub used: Use,
+    /// The features that it asks for.
+    pub features: Vec<String>,
 }
 
 /// A crate of the workspace.
@@ -73,7 +75,10 @@ fn of_table(table: &Table) -> Vec<Dependency> {
             let package = renamed.unwrap_or(name).to_owned();
             let is_optional = value.get("optional").and_then(Value::as_bool) == Some(true);
             let used = if is_optional { Use::Feature } else { used };
-            found.push(Dependency { package, used });
+            let features = value.get("features").and_then(Value::as_array);
+            let features = features.into_iter().flatten().filter_map(Value::as_str);
+            let features = features.map(str::to_owned).collect();
+            found.push(Dependency { package, used, features });
         }
     }
     found

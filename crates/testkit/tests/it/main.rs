@@ -1,6 +1,7 @@
 //! The test tools against themselves: what they put on disk is what they describe, and what they see is what is there.
 
 mod proxy;
+mod simulate;
 
 use nodekeep_testkit::{Abilities, Kind, Rng, Size, Tree, edit, random};
 
