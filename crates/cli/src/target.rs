@@ -35,8 +35,11 @@ impl Target {
 /// # Errors
 /// If the index cannot be read.
 pub fn reader(repository: &Repository) -> Result<ChunkReader> {
-    let index = repository.index(&repository.view()?)?;
-    Ok(repository.reader(Arc::new(index)))
+    let (index, mut problems) = repository.index_as_it_is()?;
+    match problems.pop() {
+        Some(problem) => Err(problem.into()),
+        None => Ok(repository.lasting_reader(Arc::new(index))),
+    }
 }
 
 /// Finds the snapshot that `text` names.

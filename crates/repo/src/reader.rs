@@ -1,7 +1,7 @@
 //! Reading back: chunks by id, trees, paths. Nothing is trusted until it is decrypted and its id recomputed.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use nodekeep_store::{Store, StoreError};
 
@@ -15,6 +15,7 @@ use crate::id::{ChunkId, KeyId, RepoId};
 use crate::index::{Entry as Place, Index};
 use crate::keys::{ContentKey, DomainKeys, GroupSecrets, Purpose, Seal};
 use crate::pack::{PackKind, chunk_aad, stream_key};
+use crate::repository::Repository;
 use crate::snapshot::Snapshot;
 use crate::tree::{Entry, MAX_SPLIT_DEPTH, Node};
 use crate::view::{Live, damaged_missing};
@@ -55,6 +56,28 @@ pub struct ChunkReader {
     spare: Arc<Mutex<Vec<Buffers>>>,
     /// Parts of tree packs, if the store is far away.
     blocks: Option<Arc<Blocks>>,
+    /// Where to look when something is missing.
+    later: Option<Arc<Later>>,
+}
+
+/// The repository as it is later: a collection may move what an index names while its reader is at work.
+#[derive(Debug)]
+struct Later {
+    repo: Repository,
+    looks: u32,
+    reader: OnceLock<Option<ChunkReader>>,
+}
+
+impl Later {
+    /// Reads by the index of now, that is of the first time that something was missing.
+    fn reader(&self) -> Option<&ChunkReader> {
+        let look = || {
+            let repo = self.repo.refreshed().ok()?;
+            let (index, _) = repo.index_as_it_is().ok()?;
+            Some(repo.reader(Arc::new(index)).looking_again(&repo, self.looks - 1))
+        };
+        self.reader.get_or_init(look).as_ref()
+    }
 }
 
 impl ChunkReader {
@@ -76,7 +99,14 @@ impl ChunkReader {
             streams: Arc::default(),
             spare: Arc::default(),
             blocks,
+            later: None,
         }
+    }
+
+    /// The same reader, that looks up to so many times again where things lie by now before it says that one is missing.
+    pub(crate) fn looking_again(self, repo: &Repository, looks: u32) -> Self {
+        let later = || Arc::new(Later { repo: repo.clone(), looks, reader: OnceLock::new() });
+        Self { later: (looks > 0).then(later), ..self }
     }
 
     /// The index behind it.
@@ -136,6 +166,15 @@ impl ChunkReader {
     /// # Errors
     /// If no place gives it whole.
     pub fn chunk(&self, kind: PackKind, id: &ChunkId, buffers: &mut Buffers) -> Result<()> {
+        let error = match self.chunk_of_index(kind, id, buffers) {
+            Err(error) if may_have_moved(&error) => error,
+            other => return other,
+        };
+        let later = self.later.as_ref().and_then(|later| later.reader());
+        later.map_or(Err(error), |later| later.chunk(kind, id, buffers))
+    }
+
+    fn chunk_of_index(&self, kind: PackKind, id: &ChunkId, buffers: &mut Buffers) -> Result<()> {
         let mut last = Error::ChunkMissing(*id);
         for place in self.index.places(id) {
             if self.index.pack(place).pack.kind != kind {
@@ -323,6 +362,11 @@ impl ChunkReader {
         let aad = [self.repo.0.as_slice(), &live.stamp.session.0].concat();
         open_snapshot(commit, &key, &aad).map_err(|damage| Error::damaged(name, damage))
     }
+}
+
+/// Whether a collection that went on meanwhile may be why: it gives what lives another place.
+fn may_have_moved(error: &Error) -> bool {
+    matches!(error, Error::ChunkMissing(_) | Error::Damaged { damage: Damage::Missing, .. })
 }
 
 fn open_snapshot(

@@ -185,6 +185,8 @@ pub struct Repository {
     alone: bool,
 }
 
+/// So many collections may end while something is looked up or restored.
+const LOOKS: u32 = 4;
 /// So many segments are read at once from a distant store: until it goes into the index, a large one takes 25 MB.
 const SEGMENTS_AT_ONCE: usize = 3;
 
@@ -642,7 +644,32 @@ impl Repository {
         Ok((index, problems))
     }
 
-    /// Reads chunks by an index.
+    /// The index of now as far as it can be read, and what could not: looked up again if a collection has replaced a segment meanwhile.
+    ///
+    /// # Errors
+    /// If the store fails otherwise than by a missing object.
+    pub fn index_as_it_is(&self) -> Result<(Index, Vec<Error>)> {
+        let mut view = self.view()?;
+        for _ in 0..LOOKS {
+            let (index, problems) = self.index_with_problems(&view)?;
+            if problems.is_empty() {
+                return Ok((index, problems));
+            }
+            let now = self.view()?;
+            if now.segments == view.segments {
+                return Ok((index, problems));
+            }
+            view = now;
+        }
+        self.index_with_problems(&view)
+    }
+
+    /// Reads chunks while collections go on: what is missing is looked up again before it counts as lost (`docs/format.md`, section 7.4).
+    pub fn lasting_reader(&self, index: Arc<Index>) -> ChunkReader {
+        self.reader(index).looking_again(self, LOOKS)
+    }
+
+    /// Reads chunks by an index, and by nothing else.
     pub fn reader(&self, index: Arc<Index>) -> ChunkReader {
         ChunkReader::new(
             self.store.clone(),

@@ -120,6 +120,7 @@ impl View {
     }
 
     /// What lives, by outcome.
+    #[cfg(feature = "simulate")]
     pub(crate) fn live_hashes(&self) -> BTreeSet<ObjectHash> {
         self.live.iter().map(|live| live.hash).collect()
     }

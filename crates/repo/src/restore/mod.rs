@@ -297,8 +297,8 @@ impl<'a> Job<'a> {
         monitor: &'a dyn Monitor,
     ) -> Result<Self> {
         repository.needs_data()?;
-        let (index, index_problems) = repository.index_with_problems(&repository.view()?)?;
-        let reader = repository.reader(Arc::new(index));
+        let (index, index_problems) = repository.index_as_it_is()?;
+        let reader = repository.lasting_reader(Arc::new(index));
         let owners = Owners::new(&record.snapshot, options.numeric_owner);
         let owner = match record.snapshot.roots.as_slice() {
             [root] => Some(owners.of(&root.entry).0),

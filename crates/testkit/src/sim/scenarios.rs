@@ -231,8 +231,7 @@ fn compactable(bug: Option<Bug>) -> (Cast, [SnapshotId; 3]) {
 fn restore(bug: Option<Bug>) -> Explorer {
     let (cast, [first, second, third]) = compactable(bug);
     let actors = [
-        // A restore that meets a collection may fail by name (docs/reliability.md); it never gives wrong bytes.
-        may(cast.restorer("restorer", "second")),
+        must(cast.restorer("restorer", "second")),
         must(cast.collector("collector", vec![first], PATIENT)),
     ];
     explorer(&cast, &actors, vec![second, third], vec![first], NONE, false)
