@@ -42,6 +42,7 @@ pub(super) fn carry(client: TcpStream, shared: &Arc<Shared>) -> io::Result<()> {
         let Some(mut head) = Head::read(&mut client.from)? else {
             break;
         };
+        let _under_way = shared.begin();
         let began = shared.started.elapsed();
         let fault = shared.next(&head);
         let latency = super::lock(&shared.decider).latency();

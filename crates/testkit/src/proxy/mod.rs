@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -71,6 +71,8 @@ struct Shared {
     counts: Mutex<Counts>,
     repeats: Mutex<Vec<Repeat>>,
     passed: Mutex<Vec<Passed>>,
+    under_way: Mutex<usize>,
+    idle: Condvar,
     started: Instant,
     over: AtomicBool,
 }
@@ -89,6 +91,8 @@ impl Proxy {
             counts: Mutex::default(),
             repeats: Mutex::default(),
             passed: Mutex::default(),
+            under_way: Mutex::default(),
+            idle: Condvar::new(),
             started: Instant::now(),
             over: AtomicBool::new(false),
         });
@@ -112,8 +116,13 @@ impl Proxy {
         lock(&self.shared.counts).clone()
     }
 
-    /// Every request that was carried since the last call, in the order of their ends.
+    /// Every request that was carried since the last call, in the order of their ends. Waits for those that are under way: a client has its
+    /// answer before the proxy has noted it.
     pub fn take_passed(&self) -> Vec<Passed> {
+        let mut under_way = lock(&self.shared.under_way);
+        while *under_way > 0 {
+            under_way = self.shared.idle.wait(under_way).unwrap_or_else(PoisonError::into_inner);
+        }
         std::mem::take(&mut *lock(&self.shared.passed))
     }
 
@@ -143,7 +152,22 @@ fn serve(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
+/// A request that has begun and is not noted yet.
+struct UnderWay<'a>(&'a Shared);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.under_way) -= 1;
+        self.0.idle.notify_all();
+    }
+}
+
 impl Shared {
+    fn begin(&self) -> UnderWay<'_> {
+        *lock(&self.under_way) += 1;
+        UnderWay(self)
+    }
+
     /// Counts a request, and says what it suffers.
     fn next(&self, head: &Head) -> Option<Fault> {
         let fault = lock(&self.decider).next(head.method(), head.target());
