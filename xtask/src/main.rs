@@ -45,7 +45,7 @@ usage: cargo xtask COMMAND
   test-ceph [OPTIONS]  the program on a Ceph cluster of three OSDs that it starts, with everything going wrong
   test-garage [OPTIONS]  the same on Garage, a store that lies about create-if-absent
       --only a,b       only these scenarios
-      --quick          a few minutes; where the servers cannot be had, it says so and succeeds
+      --quick          shorter; where the servers cannot be had, it says so and succeeds
       --seed N         another sequence of chances (default 1)
       --rounds N       so many rounds of each scenario instead of its own number
       --serve          only start the servers, print keys, and serve until the input ends
