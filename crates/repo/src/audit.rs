@@ -220,7 +220,8 @@ impl Audit<'_> {
             }
             Err(damage) => self.alarm("invalid", format!("{object}: {damage}")),
         }
-        if name.generation < self.view.generation && entry_is_open(sessions, name) {
+        // What began in the ending generation may still commit.
+        if name.generation + 1 < self.view.generation && entry_is_open(sessions, name) {
             self::entry(sessions, name.member, name.session).standing = Standing::NeverCommitted;
         }
     }
