@@ -1,0 +1,262 @@
+//! Programs that a profile names: run without a shell unless a shell line is what was written, never longer than their patience, with all
+//! that they started ended when they are.
+
+use std::io::{self, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::error::{Error, Result};
+
+/// How much of standard error is kept, in bytes: the end says why.
+const STDERR_KEPT: usize = 4 * 1024;
+/// How often a running program is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+/// How long a program may take to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A program with its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Program {
+    /// Name or path, then arguments: never empty.
+    pub argv: Vec<String>,
+    /// How long it may run.
+    pub patience: Duration,
+    /// Where it runs; this process's folder if absent.
+    pub folder: Option<PathBuf>,
+    /// Environment besides this process's own: names and values. Secrets belong here, or into a file, not into `argv`.
+    pub environment: Vec<(String, String)>,
+}
+
+/// What a program wrote and how it ended well.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Done {
+    /// Standard output: all of it.
+    pub stdout: Vec<u8>,
+    /// The end of standard error.
+    pub stderr: String,
+}
+
+impl Program {
+    /// A program with a patience of ten minutes.
+    pub fn new(argv: Vec<String>) -> Self {
+        let patience = Duration::from_secs(600);
+        Self { argv, patience, folder: None, environment: Vec::new() }
+    }
+
+    /// How it is named in messages: without its arguments, which may hold what a log must not.
+    pub fn name(&self) -> &str {
+        self.argv.first().map_or("", String::as_str)
+    }
+
+    /// Runs it to its end and keeps what it wrote.
+    ///
+    /// # Errors
+    /// If it cannot be started, fails, or takes longer than its patience.
+    pub fn run(&self) -> Result<Done> {
+        let mut stdout = Vec::new();
+        let stderr = self.run_into(&mut stdout)?;
+        Ok(Done { stdout, stderr })
+    }
+
+    /// Runs it to its end; its standard output goes to `to` as it comes. Returns the end of standard error.
+    ///
+    /// # Errors
+    /// As [`Program::run`], or if `to` cannot be written: then the program is ended.
+    pub fn run_into(&self, to: &mut (impl Write + Send)) -> Result<String> {
+        let mut running = Running::start(self, Stdio::null())?;
+        let stdout = running.child.stdout.take();
+        let (copied, status) = thread::scope(|scope| {
+            let copy =
+                scope.spawn(move || stdout.map_or(Ok(0), |mut from| io::copy(&mut from, to)));
+            let status = running.end_within(self.patience, || copy.is_finished());
+            (copy.join(), status)
+        });
+        let stderr = running.stderr();
+        match (status?, copied) {
+            (Some(status), Ok(Ok(_))) if status.success() => Ok(stderr),
+            (Some(_), Ok(Err(source))) => {
+                Err(Error::Start { program: self.name().to_owned(), source })
+            }
+            (Some(status), _) => Err(self.failed(status, stderr)),
+            (None, _) => {
+                Err(Error::Hung { program: self.name().to_owned(), patience: self.patience })
+            }
+        }
+    }
+
+    /// Runs it to its end with `input` on its standard input; what it writes to standard output is dropped.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn feed(&self, input: &mut (impl Read + Send)) -> Result<String> {
+        let mut running = Running::start(self, Stdio::piped())?;
+        let stdin = running.child.stdin.take();
+        let stdout = running.child.stdout.take();
+        let status = thread::scope(|scope| {
+            // A program that ends before it read everything closes the pipe: its exit status says whether that was an error.
+            scope.spawn(move || stdin.map(|mut to| io::copy(input, &mut to)));
+            scope.spawn(move || stdout.map(|mut from| io::copy(&mut from, &mut io::sink())));
+            running.end_within(self.patience, || false)
+        });
+        let stderr = running.stderr();
+        match status? {
+            Some(status) if status.success() => Ok(stderr),
+            Some(status) => Err(self.failed(status, stderr)),
+            None => Err(Error::Hung { program: self.name().to_owned(), patience: self.patience }),
+        }
+    }
+
+    fn failed(&self, status: ExitStatus, stderr: String) -> Error {
+        let status = match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit code {code}"),
+            (None, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "no status".to_owned(),
+        };
+        Error::Failed { program: self.name().to_owned(), status, stderr }
+    }
+}
+
+/// A started program in a process group of its own; dropped, it is ended.
+struct Running {
+    child: Child,
+    stderr: Option<JoinHandle<String>>,
+    group: Option<Pid>,
+    has_ended: bool,
+}
+
+impl Running {
+    fn start(program: &Program, stdin: Stdio) -> Result<Self> {
+        let fail = |source| Error::Start { program: program.name().to_owned(), source };
+        let (name, arguments) =
+            program.argv.split_first().ok_or_else(|| fail(io::ErrorKind::InvalidInput.into()))?;
+        let mut command = Command::new(name);
+        command.args(arguments).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.envs(program.environment.iter().map(|(name, value)| (name, value)));
+        command.process_group(0);
+        if let Some(folder) = &program.folder {
+            command.current_dir(folder);
+        }
+        let mut child = command.spawn().map_err(fail)?;
+        let stderr = child.stderr.take().map(|from| thread::spawn(move || tail(from)));
+        let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        Ok(Self { child, stderr, group, has_ended: false })
+    }
+
+    /// The status, or `None` if it had to be killed. `is_done` says that nothing is read any more, so that only the end is awaited.
+    fn end_within(
+        &mut self,
+        patience: Duration,
+        is_done: impl Fn() -> bool,
+    ) -> Result<Option<ExitStatus>> {
+        let deadline = Instant::now() + patience;
+        let lost = |source| Error::Start { program: "waiting".to_owned(), source };
+        loop {
+            if let Some(status) = self.child.try_wait().map_err(lost)? {
+                // What it left behind would keep the pipes open.
+                self.signal(Signal::KILL);
+                self.has_ended = true;
+                return Ok(Some(status));
+            }
+            if Instant::now() >= deadline {
+                self.end();
+                return Ok(None);
+            }
+            thread::sleep(if is_done() { LOOK / 5 } else { LOOK });
+        }
+    }
+
+    /// Asks it to end, and kills what does not.
+    fn end(&mut self) {
+        self.signal(Signal::TERM);
+        let deadline = Instant::now() + GRACE;
+        while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            thread::sleep(LOOK);
+        }
+        self.signal(Signal::KILL);
+        _ = self.child.wait();
+        self.has_ended = true;
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            _ = kill_process_group(group, signal);
+        }
+    }
+
+    fn stderr(&mut self) -> String {
+        self.stderr.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.end();
+        }
+    }
+}
+
+/// The last bytes of a stream as text.
+fn tail(mut from: impl Read) -> String {
+    let mut kept = Vec::new();
+    let mut buffer = [0; 4096];
+    while let Ok(read) = from.read(&mut buffer) {
+        if read == 0 {
+            break;
+        }
+        kept.extend_from_slice(&buffer[..read]);
+        let surplus = kept.len().saturating_sub(STDERR_KEPT);
+        kept.drain(..surplus);
+    }
+    String::from_utf8_lossy(&kept).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(line: &str) -> Program {
+        Program::new(["/bin/sh", "-c", line].map(str::to_owned).to_vec())
+    }
+
+    #[test]
+    fn output_and_failure_are_told() {
+        let done = shell("echo out; echo why >&2").run().unwrap();
+        assert_eq!((done.stdout.as_slice(), done.stderr.as_str()), (b"out\n".as_slice(), "why"));
+        let error = shell("echo reason >&2; exit 7").run().unwrap_err().to_string();
+        assert_eq!(error, "`/bin/sh` failed with exit code 7: reason");
+    }
+
+    #[test]
+    fn what_hangs_is_ended_with_its_children() {
+        let mut program = shell("sleep 1000 & echo $!; wait");
+        program.patience = Duration::from_millis(200);
+        let mut stdout = Vec::new();
+        let error = program.run_into(&mut stdout).unwrap_err();
+        assert!(matches!(error, Error::Hung { .. }), "{error}");
+        let pid = String::from_utf8(stdout).unwrap();
+        let status = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+        assert!(status.is_err() || status.is_ok_and(|text| text.contains(") Z ")));
+    }
+
+    #[test]
+    fn input_is_fed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fed");
+        let program = shell(&format!("cat > '{}'", path.display()));
+        program.feed(&mut b"dump".as_slice()).unwrap();
+        assert_eq!(std::fs::read(path).unwrap(), b"dump");
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        let program = Program::new(vec!["/no/such/program".to_owned()]);
+        let error = program.run().unwrap_err().to_string();
+        assert!(error.starts_with("`/no/such/program` cannot be started"), "{error}");
+    }
+}

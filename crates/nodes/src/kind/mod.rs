@@ -1,0 +1,116 @@
+//! Kinds of component, one file or folder each: how it is captured while it is in use, and how a copy is verified.
+//!
+//! To capture is to make what is in use fit to be read. A kind leaves what it must copy in a staging folder and says, as grafts, what is to be
+//! read instead of what lies there; everything else is read in place, once, by whoever makes the snapshot.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::manifest::Note;
+use crate::position::Position;
+use crate::profile::Variables;
+
+/// What is asked of a kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// What to capture: absolute.
+    pub path: &'a Path,
+    /// An empty folder of its own, 0700, for what must be copied; on the file system of `path` wherever that can be.
+    pub staging: &'a Path,
+    /// What the last capture of this remembered, if there was one.
+    pub memory: Option<&'a serde_json::Value>,
+    /// For commands and connections.
+    pub variables: &'a Variables,
+    /// How long it may be tried.
+    pub patience: Duration,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Captured {
+    /// What to read instead of what lies there.
+    pub grafts: Vec<Graft>,
+    /// How far the state has come.
+    pub position: Position,
+    /// Hashes in the terms of the kind.
+    pub hashes: BTreeMap<String, String>,
+    /// What was torn or is not as it was, and why. With a note the component counts as partial only if `is_torn`.
+    pub notes: Vec<Note>,
+    /// Whether something that should be there is not in the copy.
+    pub is_torn: bool,
+    /// For the next capture of this, on this machine.
+    pub memory: Option<serde_json::Value>,
+}
+
+/// At a path, something else is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Graft {
+    /// Absolute; need not exist.
+    pub at: PathBuf,
+    /// What is read there.
+    pub with: With,
+}
+
+/// What is read in place of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum With {
+    /// A file or folder of the staging folder. Owner, mode and times of what lies at the path are kept where it exists.
+    Staged(PathBuf),
+    /// The same, and files in it never change under one name, so that size, time and inode tell that they were read before.
+    StagedForever(PathBuf),
+    /// The first bytes of the file that lies there.
+    Prefix(u64),
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// Nothing: it is not part of the copy.
+    Nothing,
+}
+
+/// What was found in a copy that nobody uses: a restored component.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Verified {
+    /// Each thing that was looked at, in order.
+    pub checks: Vec<Check>,
+    /// How far the state has come, told from the copy alone.
+    pub position: Position,
+    /// Hashes in the terms of the kind.
+    pub hashes: BTreeMap<String, String>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Check {
+    /// What it shows: `integrity_check`, `hash links`.
+    pub name: String,
+    /// How it came out.
+    pub outcome: Outcome,
+    /// What was seen: figures, the first thing that is wrong with its place, or why it was skipped.
+    pub detail: String,
+}
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// As it should be.
+    Passed,
+    /// Not as it should be.
+    Failed,
+    /// Not looked at.
+    Skipped,
+}
+
+impl Verified {
+    /// Adds a check.
+    pub fn check(&mut self, name: &str, outcome: Outcome, detail: impl Into<String>) {
+        self.checks.push(Check { name: name.to_owned(), outcome, detail: detail.into() });
+    }
+
+    /// Whether nothing failed.
+    pub fn is_sound(&self) -> bool {
+        self.checks.iter().all(|check| check.outcome != Outcome::Failed)
+    }
+}

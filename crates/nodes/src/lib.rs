@@ -1,0 +1,13 @@
+//! Nodes: what they own, how they are copied while they run, what must never run backwards, and how a copy is checked.
+//!
+//! This crate knows no repository. A [`profile`] describes a kind of node; a registered [`node`] says where one lies; [`kind`]
+//! makes each component fit to be read and checks its copies; the [`manifest`] tells what came of it.
+#![forbid(unsafe_code)]
+
+pub mod command;
+pub mod error;
+pub mod kind;
+pub mod manifest;
+pub mod node;
+pub mod position;
+pub mod profile;

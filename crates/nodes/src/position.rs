@@ -1,0 +1,85 @@
+//! How far a node's state has come, in its own terms: "412 blocks", "tip 0x3f…".
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Counters and labels of a component, by name. A counter's name is the plural that follows the number: `blocks`, `votes`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Position {
+    /// What can be counted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub counters: BTreeMap<String, u64>,
+    /// What can only be named: a tip's hash, a term.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+}
+
+impl Position {
+    /// Nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.counters.is_empty() && self.labels.is_empty()
+    }
+
+    /// Adds a counter; two of one name add up.
+    pub fn count(&mut self, name: &str, number: u64) {
+        let counter = self.counters.entry(name.to_owned()).or_default();
+        *counter = counter.saturating_add(number);
+    }
+
+    /// Names something.
+    pub fn label(&mut self, name: &str, text: impl Into<String>) {
+        self.labels.insert(name.to_owned(), text.into());
+    }
+
+    /// Takes over another's counters and labels.
+    pub fn join(&mut self, other: &Self) {
+        for (name, number) in &other.counters {
+            self.count(name, *number);
+        }
+        self.labels.extend(other.labels.iter().map(|(name, text)| (name.clone(), text.clone())));
+    }
+
+    /// Counters that differ, from this to a later one: name, before, after.
+    pub fn steps<'a>(&'a self, later: &'a Self) -> Vec<(&'a str, u64, u64)> {
+        let names: std::collections::BTreeSet<&String> =
+            self.counters.keys().chain(later.counters.keys()).collect();
+        let number = |position: &Self, name: &String| position.counters.get(name).copied();
+        let step = |name: &'a String| {
+            let before = number(self, name).unwrap_or(0);
+            let after = number(later, name).unwrap_or(0);
+            (before != after).then_some((name.as_str(), before, after))
+        };
+        names.into_iter().filter_map(step).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn position(counters: &[(&str, u64)]) -> Position {
+        let mut position = Position::default();
+        for (name, number) in counters {
+            position.count(name, *number);
+        }
+        position
+    }
+
+    #[test]
+    fn steps_name_what_moved() {
+        let before = position(&[("blocks", 400), ("votes", 3), ("users", 7)]);
+        let after = position(&[("blocks", 812), ("users", 7), ("invites", 2)]);
+        assert_eq!(
+            before.steps(&after),
+            [("blocks", 400, 812), ("invites", 0, 2), ("votes", 3, 0)]
+        );
+    }
+
+    #[test]
+    fn joined_counters_add_up() {
+        let mut both = position(&[("blobs", 5)]);
+        both.join(&position(&[("blobs", 7), ("trees", 1)]));
+        assert_eq!(both, position(&[("blobs", 12), ("trees", 1)]));
+    }
+}

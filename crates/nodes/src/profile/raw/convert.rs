@@ -1,0 +1,311 @@
+//! From the tables of a profile to what they mean; a key that does not belong where it stands is named.
+
+use std::time::Duration;
+
+use super::{
+    RawChain, RawComponent, RawCounts, RawFence, RawHealth, RawHold, RawHooks, RawLine, RawMark,
+    RawOptions, RawPart, RawProfile, RawRoot, RawService, RawVariable, RawVerify,
+};
+use crate::profile::{
+    ChainRule, CommandRule, Component, Detect, FenceRule, HealthRule, Hold, HoldMethod, Hooks,
+    JsonlRule, Kind, Line, MarkSource, Part, PostgresMethod, PostgresRule, Probe, Profile, Root,
+    Service, SqliteRule, Variable, VerifyRule,
+};
+
+/// What a command may take unless the profile says otherwise, in seconds.
+const COMMAND_SECS: u64 = 600;
+/// The longest that a node is held unless the profile says otherwise, in seconds.
+const HOLD_SECS: u64 = 120;
+/// What a look at a node's health may take, in seconds.
+const PROBE_SECS: u64 = 10;
+
+impl RawProfile {
+    pub(super) fn convert(self) -> Result<Profile, String> {
+        Ok(Profile {
+            name: self.name,
+            title: self.title,
+            about: self.about,
+            tested: self.tested,
+            roots: self.root.into_iter().map(RawRoot::convert).collect(),
+            variables: self.variable.into_iter().map(RawVariable::convert).collect(),
+            detect: Detect { all: self.detect.all, any: self.detect.any, none: self.detect.none },
+            components: self
+                .component
+                .into_iter()
+                .map(RawComponent::convert)
+                .collect::<Result<_, _>>()?,
+            hold: self.hold.convert()?,
+            service: self.service.convert(),
+            hooks: self.hooks.convert(),
+            health: self.health.into_iter().map(RawHealth::convert).collect::<Result<_, _>>()?,
+            fence: self.fence.into_iter().map(RawFence::convert).collect(),
+            verify: self.verify.into_iter().map(RawVerify::convert).collect(),
+            notes: self.notes,
+            source: String::new(),
+        })
+    }
+}
+
+impl RawRoot {
+    fn convert(self) -> Root {
+        Root { name: self.name, about: self.about, default: self.default, optional: self.optional }
+    }
+}
+
+impl RawVariable {
+    fn convert(self) -> Variable {
+        Variable { name: self.name, about: self.about, default: self.default }
+    }
+}
+
+impl RawComponent {
+    fn convert(self) -> Result<Component, String> {
+        let place = format!("component `{}`", self.name);
+        let kind = self.options.kind(&self.kind, &place)?;
+        let parts = self.part.into_iter().map(|part| part.convert(&place));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        if !parts.is_empty() && kind != Kind::Files {
+            return Err(format!("{place}: only a component of kind `files` has parts"));
+        }
+        Ok(Component {
+            name: self.name,
+            about: self.about,
+            path: self.path,
+            kind,
+            parts,
+            required: self.required,
+            priority: self.priority,
+            schedule: self.schedule,
+            exclude: self.exclude,
+            identity: self.identity,
+        })
+    }
+}
+
+impl RawPart {
+    fn convert(self, component: &str) -> Result<Part, String> {
+        let place = format!("{component}, part `{}`", self.path);
+        let leaves = self.path.starts_with('/') || self.path.split('/').any(|step| step == "..");
+        if self.path.is_empty() || leaves {
+            return Err(format!("{place}: a part lies below its component"));
+        }
+        let kind = self.options.kind(&self.kind, &place)?;
+        Ok(Part { path: self.path, kind, required: self.required })
+    }
+}
+
+impl RawOptions {
+    /// The kind with its options; any that belongs to another kind is refused.
+    fn kind(mut self, word: &str, place: &str) -> Result<Kind, String> {
+        let kind = match word {
+            "files" => Kind::Files,
+            "jsonl" => Kind::Jsonl(self.jsonl(place)?),
+            "jsonl-chain" => {
+                let chain = self.chain.take();
+                let chain = chain.ok_or_else(|| format!("{place}: a jsonl-chain needs `chain`"))?;
+                Kind::JsonlChain(self.jsonl(place)?, chain.convert(place)?)
+            }
+            "sqlite" => Kind::Sqlite(self.sqlite(place)?),
+            "rocksdb" => Kind::Rocksdb,
+            "leveldb" => Kind::Leveldb,
+            "postgres" => Kind::Postgres(self.postgres(place)?),
+            "git" => Kind::Git,
+            "command" => Kind::Command(self.command(place)?),
+            other => return Err(format!("{place}: unknown kind `{other}`; {KINDS}")),
+        };
+        match self.leftover() {
+            Some(option) => Err(format!("{place}: `{option}` is no option of kind `{word}`")),
+            None => Ok(kind),
+        }
+    }
+
+    fn jsonl(&mut self, place: &str) -> Result<JsonlRule, String> {
+        match self.counts.take() {
+            None => Ok(JsonlRule::default()),
+            Some(RawCounts::Lines(counts)) => Ok(JsonlRule { counts: Some(counts) }),
+            Some(RawCounts::Queries(_)) => {
+                Err(format!("{place}: `counts` is what a line is: counts = \"blocks\""))
+            }
+        }
+    }
+
+    fn sqlite(&mut self, place: &str) -> Result<SqliteRule, String> {
+        match self.counts.take() {
+            None => Ok(SqliteRule::default()),
+            Some(RawCounts::Queries(counts)) => Ok(SqliteRule { counts }),
+            Some(RawCounts::Lines(_)) => Err(format!(
+                "{place}: `counts` names queries: counts = {{ users = \"SELECT count(*) FROM users\" }}"
+            )),
+        }
+    }
+
+    fn postgres(&mut self, place: &str) -> Result<PostgresRule, String> {
+        let method = match self.method.take().as_deref() {
+            None | Some("base") => PostgresMethod::Base,
+            Some("dump") => PostgresMethod::Dump,
+            Some(other) => {
+                return Err(format!("{place}: method `{other}` is neither `base` nor `dump`"));
+            }
+        };
+        Ok(PostgresRule { method, connection: self.connection.take().unwrap_or_default() })
+    }
+
+    fn command(&mut self, place: &str) -> Result<CommandRule, String> {
+        let dump = self.dump.take().map(RawLine::convert);
+        Ok(CommandRule {
+            dump: dump.ok_or_else(|| format!("{place}: a command needs `dump`"))?,
+            restore: self.restore.take().map(RawLine::convert),
+            check: self.check.take().map(RawLine::convert),
+        })
+    }
+
+    fn leftover(&self) -> Option<&'static str> {
+        let present = [
+            ("counts", self.counts.is_some()),
+            ("chain", self.chain.is_some()),
+            ("method", self.method.is_some()),
+            ("connection", self.connection.is_some()),
+            ("dump", self.dump.is_some()),
+            ("restore", self.restore.is_some()),
+            ("check", self.check.is_some()),
+        ];
+        present.iter().find(|(_, is_there)| *is_there).map(|(name, _)| *name)
+    }
+}
+
+/// Every kind, for messages.
+const KINDS: &str =
+    "kinds are files, jsonl, jsonl-chain, sqlite, rocksdb, leveldb, postgres, git and command";
+
+impl RawChain {
+    fn convert(self, place: &str) -> Result<ChainRule, String> {
+        if self.function != "sha256" {
+            return Err(format!(
+                "{place}: hash function `{}` is not known; sha256 is",
+                self.function
+            ));
+        }
+        let Self { hash, previous, index, function, over } = self;
+        Ok(ChainRule { hash, previous, index, function, over })
+    }
+}
+
+impl RawLine {
+    fn convert(self) -> Line {
+        let patience = Duration::from_secs(COMMAND_SECS);
+        match self {
+            Self::Shell(line) => {
+                Line { argv: vec!["/bin/sh".to_owned(), "-c".to_owned(), line], patience }
+            }
+            Self::Words(argv) => Line { argv, patience },
+            Self::Patient { run, patience_secs } => {
+                Line { patience: Duration::from_secs(patience_secs), ..run.convert() }
+            }
+        }
+    }
+}
+
+fn lines(raw: Vec<RawLine>) -> Vec<Line> {
+    raw.into_iter().map(RawLine::convert).collect()
+}
+
+impl RawHold {
+    fn convert(self) -> Result<Hold, String> {
+        let needs = |key: &str| Err(format!("hold: this method needs `{key}`"));
+        match self.method {
+            HoldMethod::Maintenance if self.enter.is_none() => needs("enter"),
+            HoldMethod::Maintenance if self.exit.is_none() => needs("exit"),
+            HoldMethod::Freeze if self.process.is_none() => needs("process"),
+            HoldMethod::Lvm | HoldMethod::Zfs if self.volume.is_none() => needs("volume"),
+            _ => Ok(()),
+        }?;
+        Ok(Hold {
+            method: self.method,
+            enter: self.enter.map(RawLine::convert),
+            exit: self.exit.map(RawLine::convert),
+            process: self.process,
+            volume: self.volume,
+            size: self.size,
+            patience: Duration::from_secs(self.patience_secs.unwrap_or(HOLD_SECS)),
+        })
+    }
+}
+
+impl RawService {
+    fn convert(self) -> Service {
+        Service {
+            stop: self.stop.map(RawLine::convert),
+            start: self.start.map(RawLine::convert),
+            running: self.running.map(RawLine::convert),
+        }
+    }
+}
+
+impl RawHooks {
+    fn convert(self) -> Hooks {
+        Hooks {
+            before_backup: lines(self.before_backup),
+            after_backup: lines(self.after_backup),
+            before_restore: lines(self.before_restore),
+            after_restore: lines(self.after_restore),
+        }
+    }
+}
+
+impl RawHealth {
+    fn convert(self) -> Result<HealthRule, String> {
+        let probe = match (self.http, self.tcp, self.command) {
+            (Some(url), None, None) => Probe::Http {
+                url,
+                pointer: self.pointer,
+                equals: self.equals,
+                advances_within: self.advances_within_secs.map(Duration::from_secs),
+            },
+            (None, Some(address), None) => Probe::Tcp { address },
+            (None, None, Some(command)) => Probe::Command(command.convert()),
+            _ => {
+                return Err(format!("health `{}`: one of http, tcp and command", self.name));
+            }
+        };
+        let patience = Duration::from_secs(self.patience_secs.unwrap_or(PROBE_SECS));
+        Ok(HealthRule { name: self.name, probe, patience })
+    }
+}
+
+impl RawFence {
+    fn convert(self) -> FenceRule {
+        FenceRule {
+            name: self.name,
+            about: self.about,
+            kind: self.kind,
+            component: self.component,
+            mark: self.mark.convert(),
+            margin_floor: self.margin_floor,
+        }
+    }
+}
+
+impl RawMark {
+    fn convert(self) -> MarkSource {
+        match self {
+            Self::Json { file, pointer } => MarkSource::Json { file, pointer },
+            Self::Jsonl { file, key, value } => MarkSource::Jsonl { file, key, value },
+            Self::Sqlite { file, query } => MarkSource::Sqlite { file, query },
+            Self::Lines { file } => MarkSource::Lines { file },
+            Self::Command(line) => MarkSource::Command(line.convert()),
+            Self::Slashing { file, export, import } => MarkSource::Slashing {
+                file,
+                export: export.map(RawLine::convert),
+                import: import.map(RawLine::convert),
+            },
+            Self::Content { files } => MarkSource::Content { files },
+        }
+    }
+}
+
+impl RawVerify {
+    fn convert(self) -> VerifyRule {
+        let Self { name, command, starts_node } = self;
+        VerifyRule { name, command: command.convert(), starts_node }
+    }
+}
