@@ -3,6 +3,8 @@
 //! To capture is to make what is in use fit to be read. A kind leaves what it must copy in a staging folder and says, as grafts, what is to be
 //! read instead of what lies there; everything else is read in place, once, by whoever makes the snapshot.
 
+pub mod lsm;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
