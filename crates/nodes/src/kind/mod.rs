@@ -6,6 +6,7 @@
 pub mod chain;
 pub mod jsonl;
 mod lines;
+pub mod lsm;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
