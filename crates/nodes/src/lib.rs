@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod error;
+pub mod fence;
 pub mod kind;
 pub mod manifest;
 pub mod node;

@@ -1,0 +1,3 @@
+//! Tests of the crate of nodes from outside.
+
+mod fence;
