@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod command;
+pub mod detect;
 pub mod error;
 pub mod fence;
 pub mod kind;

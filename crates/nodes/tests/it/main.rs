@@ -1,3 +1,5 @@
 //! Tests of the crate of nodes from outside.
 
+mod detect;
 mod fence;
+mod profiles;
