@@ -7,8 +7,10 @@
 pub mod command;
 pub mod detect;
 pub mod error;
+pub mod hint;
 pub mod kind;
 pub mod manifest;
 pub mod node;
 pub mod position;
 pub mod profile;
+pub mod relay;

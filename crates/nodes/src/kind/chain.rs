@@ -232,13 +232,29 @@ mod tests {
         let (skips, _) = line(11, "[]", &hashes[1]);
         let nonsense = "[1]".to_owned();
         let cases = [
-            (vec![a.clone(), b.replace("1.0", "1"), c.clone()], 1, "line 2, at byte 200: `hash` is"),
+            (
+                vec![a.clone(), b.replace("1.0", "1"), c.clone()],
+                1,
+                "line 2, at byte 200: `hash` is",
+            ),
             (vec![a.clone(), c.clone()], 1, "line 2, at byte 200: `previousHash` is"),
-            (vec![a.clone(), b.clone(), skips], 1, "line 3, at byte 300: `index` is 11, 9 was expected"),
+            (
+                vec![a.clone(), b.clone(), skips],
+                1,
+                "line 3, at byte 300: `index` is 11, 9 was expected",
+            ),
             (vec![b.clone(), a.clone(), c.clone()], 2, "line 2, at byte 200: `previousHash` is"),
             (vec![a.clone(), nonsense, b.clone()], 1, "line 2, at byte 200: it is no JSON object"),
-            (vec![a.replace("\"hash\"", "\"hush\"")], 1, "line 1, at byte 100: it has no field `hash`"),
-            (vec![b.replace("\"index\":8", "\"index\":-8")], 1, "line 1, at byte 100: `index` is no whole number"),
+            (
+                vec![a.replace("\"hash\"", "\"hush\"")],
+                1,
+                "line 1, at byte 100: it has no field `hash`",
+            ),
+            (
+                vec![b.replace("\"index\":8", "\"index\":-8")],
+                1,
+                "line 1, at byte 100: `index` is no whole number",
+            ),
         ];
         for (lines, number, text) in cases {
             let (broken, found, _) = broken(&lines);

@@ -89,11 +89,7 @@ pub(super) fn capture_with<L: Look>(
 }
 
 /// Verifies with an eye on each line.
-pub(super) fn verify_with(
-    path: &Path,
-    rule: &JsonlRule,
-    look: &mut impl Look,
-) -> Result<Verified> {
+pub(super) fn verify_with(path: &Path, rule: &JsonlRule, look: &mut impl Look) -> Result<Verified> {
     let (file, length) = open(path)?;
     let extent = walk(path, &file, length, None, &mut |line| look.line(line))?;
     let mut verified = Verified::default();

@@ -88,9 +88,9 @@ fn integrity(connection: &Connection) -> Soundness {
 /// Without a look into indices, which may need what only the owner's program has.
 fn quick(connection: &Connection, why: &rusqlite::Error) -> Soundness {
     match messages(connection, "PRAGMA quick_check") {
-        Ok(messages) if messages == ["ok"] => {
-            Soundness::Unknown(format!("integrity_check could not run ({why}); quick_check says ok"))
-        }
+        Ok(messages) if messages == ["ok"] => Soundness::Unknown(format!(
+            "integrity_check could not run ({why}); quick_check says ok"
+        )),
         Ok(messages) => Soundness::Broken(messages.join("; ")),
         Err(error) if is_damage(&error) => Soundness::Broken(error.to_string()),
         Err(error) => Soundness::Unknown(format!("integrity_check could not run: {error}")),
