@@ -3,3 +3,4 @@
 mod detect;
 mod fence;
 mod profiles;
+mod relay;
