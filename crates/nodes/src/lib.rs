@@ -6,8 +6,11 @@
 
 pub mod command;
 pub mod error;
+pub mod hold;
 pub mod kind;
 pub mod manifest;
 pub mod node;
 pub mod position;
+pub mod process;
 pub mod profile;
+pub mod service;
