@@ -4,3 +4,7 @@ mod detect;
 mod fence;
 mod profiles;
 mod relay;
+//! Everything that needs real processes, files and servers: one program, because linking takes the time.
+
+mod hold;
+mod scene;
