@@ -51,6 +51,8 @@ pub struct Reader {
     pending: Option<Vec<u8>>,
     /// Offset after the last whole record.
     whole: u64,
+    /// Whether fragments carry the log's number, so that its file may be an older log's.
+    is_recycled: bool,
 }
 
 /// One fragment.
@@ -80,6 +82,11 @@ impl Reader {
     /// Offset after the last whole record, in bytes.
     pub fn whole(&self) -> u64 {
         self.whole
+    }
+
+    /// Whether there are fragments of a record whose last has not come.
+    pub fn is_within_record(&self) -> bool {
+        self.pending.is_some()
     }
 
     /// Whether the bytes end within a record or a fragment.
@@ -137,17 +144,18 @@ impl Reader {
         }
         let head = if is_recyclable(kind) { RECYCLABLE_HEAD } else { HEAD };
         if head + length > self.left_in_block() {
-            return Err(self.broken("a fragment that crosses its block"));
+            return Err(self.no_fragment(kind, "a fragment that crosses its block"));
         }
         let Some(fragment) = rest.get(..head + length) else {
             return Err(Next::Wait);
         };
         if masked_crc(&[&fragment[HEAD - 1..]]) != crc {
-            return Err(self.unmatched(kind, fragment));
+            return Err(self.no_fragment(kind, "a wrong checksum"));
         }
         if self.is_of_older_log(kind, fragment) {
             return Err(Next::End);
         }
+        self.is_recycled |= is_recyclable(kind);
         let body = fragment[head..].to_vec();
         self.advance(head + length);
         self.classify(kind, body)
@@ -158,12 +166,14 @@ impl Reader {
         if self.buffer[self.used..].iter().all(|byte| *byte == 0) {
             return Next::Wait;
         }
-        if self.number.is_some() { Next::End } else { self.broken("zeros between records") }
+        self.no_fragment(0, "zeros between records")
     }
 
-    /// In a recycled file a wrong CRC is what the older log left behind, wherever the new one has not come to yet.
-    fn unmatched(&self, kind: u8, fragment: &[u8]) -> Next {
-        if self.is_of_older_log(kind, fragment) { Next::End } else { self.broken("a wrong checksum") }
+    /// In a recycled file the middle of what the older log left behind follows the last fragment, and looks like anything: whether something is
+    /// missing shows in the sequences of the next log.
+    fn no_fragment(&self, kind: u8, what: &'static str) -> Next {
+        let may_be_older = self.is_recycled || is_recyclable(kind);
+        if may_be_older && self.number.is_some() { Next::End } else { self.broken(what) }
     }
 
     fn is_of_older_log(&self, kind: u8, fragment: &[u8]) -> bool {
@@ -180,7 +190,7 @@ impl Reader {
             9 => Err(Next::Compressed),
             // Sizes of user-defined timestamps, and what a later version may add.
             10 | 11 | IGNORABLE.. => Ok(Fragment::Nothing),
-            _ => Err(self.broken("a fragment of an unknown type")),
+            kind => Err(self.no_fragment(kind, "a fragment of an unknown type")),
         }
     }
 

@@ -1,15 +1,21 @@
 //! RocksDB and LevelDB: both keep sorted tables that never change, a MANIFEST that says which of them count, and a write-ahead log.
 //!
-//! Nothing of either is linked: [`capture`](Lsm::capture) copies a live database from outside, [`verify`](Lsm::verify) checks every byte of a copy,
+//! Nothing of either is linked: [`capture`] copies a live database from outside, [`verify()`] checks every byte of a copy,
 //! and [`read`] walks through its keys.
 
+mod blob;
 mod capture;
 mod disk;
 mod edit;
 mod log;
 mod options;
+mod order;
+mod ranges;
+pub mod read;
 mod staging;
+mod table;
 mod tail;
+mod verify;
 mod version;
 mod wal;
 mod wire;
@@ -18,15 +24,23 @@ use std::fs;
 use std::path::Path;
 
 use crate::error::Result;
-use crate::kind::{Captured, Request};
+use crate::kind::{Captured, Request, Verified};
 
-/// Copies a live database: see [`capture`](self).
+/// Copies a live database, from outside, without its lock and without stopping it.
 ///
 /// # Errors
 /// [`Error::Unsupported`](crate::error::Error::Unsupported) if not all of it can be copied in this way, and says what to do instead;
 /// [`Error::Restless`](crate::error::Error::Restless) if it moved in every try; what cannot be read or written.
 pub fn capture(request: &Request) -> Result<Captured> {
     capture::capture(&disk::Folder::new(request.path), request)
+}
+
+/// Verifies every byte of a copy that nobody uses: checksums, order of keys, counts, and that all of it belongs together.
+///
+/// # Errors
+/// If the folder cannot be read. What is wrong with the database is a failed check and no error.
+pub fn verify(path: &Path) -> Result<Verified> {
+    verify::verify(path)
 }
 
 /// Whether a RocksDB database lies in a folder.

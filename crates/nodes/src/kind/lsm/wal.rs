@@ -243,7 +243,9 @@ impl Look {
 
     /// What was seen. `is_last` says that nothing follows this WAL, so that it may end within a record.
     pub fn finish(mut self, is_last: bool) -> Seen {
-        if !self.is_over && !is_last && self.reader.is_torn() {
+        let is_torn =
+            if self.is_over { self.reader.is_within_record() } else { self.reader.is_torn() };
+        if self.seen.broken.is_none() && !is_last && is_torn {
             self.seen.broken = Some((self.reader.whole(), "a record without an end".to_owned()));
         }
         self.seen
