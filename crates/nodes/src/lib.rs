@@ -5,12 +5,18 @@
 #![forbid(unsafe_code)]
 
 pub mod command;
+pub mod detect;
 pub mod error;
+pub mod fence;
+pub mod health;
+pub mod hint;
 pub mod hold;
+pub mod hooks;
 pub mod kind;
 pub mod manifest;
 pub mod node;
 pub mod position;
 pub mod process;
 pub mod profile;
+pub mod relay;
 pub mod service;

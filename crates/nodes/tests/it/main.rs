@@ -1,4 +1,8 @@
 //! Everything that needs real processes, files and servers: one program, because linking takes the time.
 
+mod detect;
+mod fence;
 mod hold;
+mod profiles;
+mod relay;
 mod scene;
