@@ -10,3 +10,12 @@ mod relay;
 
 mod hold;
 mod scene;
+//! What the kinds of component promise, against real stores that other processes write to. `NODEKEEP_PROOF_ROUNDS` sets how often each
+//! store is captured while it is written to; 20 times unless it says otherwise.
+
+mod chain;
+mod git;
+mod jsonl;
+mod sqlite;
+mod support;
+mod writer;
