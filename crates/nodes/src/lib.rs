@@ -4,6 +4,7 @@
 //! makes each component fit to be read and checks its copies; the [`manifest`] tells what came of it.
 #![forbid(unsafe_code)]
 
+pub mod axon;
 pub mod command;
 pub mod detect;
 pub mod error;

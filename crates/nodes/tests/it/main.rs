@@ -19,3 +19,6 @@ mod jsonl;
 mod sqlite;
 mod support;
 mod writer;
+//! Tests of the public face of the crate.
+
+mod axon;
