@@ -11,6 +11,9 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
+pub(super) use self::content::matching;
+pub(super) use self::numbers::whole as whole_number;
+
 use super::interchange::{Interchange, LARGEST};
 use super::look::{Look, Seen};
 use super::mark::{Mark, Value};
@@ -26,7 +29,7 @@ const LARGEST_JSON: u64 = 64 << 20;
 pub enum State {
     /// A node's own state, which may be in use.
     Live,
-    /// A copy that nobody uses. Programs that do not name `{component}` would speak of the live node, so they do not run.
+    /// A copy that nobody uses. Programs that do not name where it lies would speak of the live node, so they do not run.
     Copy,
 }
 
@@ -140,6 +143,28 @@ impl Site<'_> {
     fn file(&self, name: &str) -> Result<PathBuf, Failure> {
         within(self.path, name)
             .ok_or_else(|| Failure::Unreadable(format!("`{name}` leaves the component")))
+    }
+
+    /// A command that runs for a copy names it: `{component}`, or a folder that it lies in. Any other would speak of the live node.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub(super) fn must_speak_of_copy(&self, line: &Line) -> Result<(), String> {
+        let holds = |folder: &str| {
+            Path::new(folder).is_absolute() && self.path.starts_with(folder) && folder != "/"
+        };
+        let folders =
+            self.variables.iter().filter(|(_, value)| holds(value)).map(|(name, _)| name.as_str());
+        let names: Vec<String> =
+            folders.chain(["component"]).map(|name| format!("{{{name}}}")).collect();
+        let speaks = line.argv.iter().any(|word| names.iter().any(|name| word.contains(name)));
+        if speaks {
+            return Ok(());
+        }
+        Err(format!(
+            "`{}` names neither {{component}} nor a folder that it lies in, so it speaks only of the live node",
+            name(line)
+        ))
     }
 
     fn run(&self, line: &Line) -> Result<Vec<u8>, Failure> {

@@ -49,7 +49,7 @@ pub(super) fn of_text(text: &[u8]) -> Result<Vec<(String, Value)>, String> {
 }
 
 /// A whole number from 0, also as text of digits.
-pub(super) fn whole(value: &Json) -> Option<u64> {
+pub(in crate::fence) fn whole(value: &Json) -> Option<u64> {
     match value {
         Json::Number(number) => number.as_u64(),
         Json::String(text) => digits(text),
