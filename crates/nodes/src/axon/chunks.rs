@@ -8,6 +8,9 @@ use super::digest::Digest;
 use super::files;
 use super::manifest::ContentManifest;
 
+/// Where Axon keeps the manifest by which it last read a content, beside its chunks.
+pub const CACHE: &str = ".manifest";
+
 /// What is wrong with one chunk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Flaw {

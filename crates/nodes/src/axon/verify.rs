@@ -39,7 +39,8 @@ pub struct Verification {
     pub chunks: u64,
     /// Bytes in chunks that are right.
     pub bytes: u64,
-    /// Contents of which nothing lies here: Axon fetches them from peers when they are asked for. Not damage.
+    /// Contents of which nothing lies here: Axon fetches them from peers when they are asked for. Not damage. What users saved in applets
+    /// is no part of this, because no peer has it.
     pub absent: Vec<Fault>,
     /// Contents with chunks that are missing, wrong or cannot be read.
     pub faults: Vec<Fault>,
@@ -123,7 +124,8 @@ impl Verification {
             sound.insert(content_hash);
             return;
         }
-        let is_absent = flaws.len() == manifest.chunk_hashes.len()
+        let is_absent = holder.kind != HolderKind::AppletData
+            && flaws.len() == manifest.chunk_hashes.len()
             && flaws.iter().all(|flaw| flaw.kind == FlawKind::Missing);
         let fault = Fault { holder, content_hash, flaws, is_superseded: false, manifest };
         if is_absent { self.absent.push(fault) } else { self.faults.push(fault) }
@@ -176,7 +178,7 @@ impl Verification {
     }
 }
 
-/// A `.manifest` that Axon keeps beside chunks it fetched, to notice when a peer encrypted them again.
+/// A `.manifest` that Axon keeps beside chunks it has read, to notice when a peer encrypted them again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CacheFault {
     /// The file.
@@ -185,7 +187,8 @@ pub struct CacheFault {
     pub reason: String,
 }
 
-/// Looks at every `.manifest` beside chunks. A bad one loses nothing: Axon then fetches again what it could have kept.
+/// Looks at every `.manifest` beside chunks, and counts them. Axon deletes the chunks beside one with another initialisation vector than
+/// the row's at the next read, and asks its peers for them: while chunks and row agree, a bad one should be removed before that.
 ///
 /// # Errors
 /// If the folder cannot be listed or a file in it cannot be read.
@@ -195,7 +198,7 @@ pub fn caches(root: &Path) -> Result<(u64, Vec<CacheFault>)> {
     for name in files::names(root)? {
         let Some(content_hash) = Digest::parse(&name) else { continue };
         let folder = root.join(&name);
-        let path = folder.join(".manifest");
+        let path = folder.join(chunks::CACHE);
         let Some(text) = files::read_text(&path, manifest::MOST_BYTES as u64)? else { continue };
         seen += 1;
         if let Some(reason) = cache_flaw(&folder, content_hash, &text) {
@@ -206,7 +209,7 @@ pub fn caches(root: &Path) -> Result<(u64, Vec<CacheFault>)> {
 }
 
 fn cache_flaw(folder: &Path, content_hash: Digest, text: &str) -> Option<String> {
-    match ContentManifest::from_text(text, ".manifest") {
+    match ContentManifest::from_text(text, chunks::CACHE) {
         Err(error) => Some(error.to_string()),
         Ok(None) => Some("it is empty".to_owned()),
         Ok(Some(manifest)) if manifest.content_hash != content_hash => {

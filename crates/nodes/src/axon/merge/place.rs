@@ -1,17 +1,18 @@
 //! Chunks into their place. A folder of one content may already be there under another key, because two encryptions of the same content
 //! have the same name: then its own manifest is adopted, and the chunks that other rows rely on stay.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
 use super::{Merged, Merging};
 use crate::axon::applet::{Applet, Content};
-use crate::axon::chunks::{self, FlawKind};
+use crate::axon::chunks::{self, CACHE, FlawKind};
 use crate::axon::database::{self, HolderKind};
-use crate::axon::error::Result;
+use crate::axon::error::{Error, Result};
 use crate::axon::files;
-use crate::axon::manifest::ContentManifest;
+use crate::axon::manifest::{ContentManifest, MOST_BYTES};
 
 pub(super) struct Placing<'a> {
     merging: &'a Merging<'a>,
@@ -69,6 +70,7 @@ impl<'a> Placing<'a> {
             let here = self.folder(&content.manifest);
             let (flaws, _) = chunks::examine(&here, &content.manifest);
             if flaws.is_empty() {
+                forget_another(&here, &content.manifest)?;
                 continue;
             }
             if self.merging.skip_chunks {
@@ -76,6 +78,7 @@ impl<'a> Placing<'a> {
                 continue;
             }
             self.copy(content, &here, &holder, merged)?;
+            forget_another(&here, &content.manifest)?;
         }
         Ok(())
     }
@@ -114,4 +117,15 @@ impl<'a> Placing<'a> {
     fn folder(&self, manifest: &ContentManifest) -> PathBuf {
         self.merging.chunks.join(manifest.content_hash.to_string())
     }
+}
+
+/// Removes the `.manifest` of another encryption: Axon would take these chunks for stale and delete them at the next read.
+fn forget_another(folder: &Path, manifest: &ContentManifest) -> Result<()> {
+    let path = folder.join(CACHE);
+    let Some(text) = files::read_text(&path, MOST_BYTES as u64)? else { return Ok(()) };
+    let cached = ContentManifest::from_text(&text, CACHE).ok().flatten();
+    if cached.is_some_and(|cached| cached.iv == manifest.iv) {
+        return Ok(());
+    }
+    fs::remove_file(&path).map_err(Error::file(&path, "cannot be removed"))
 }

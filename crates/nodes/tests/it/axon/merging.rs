@@ -192,3 +192,18 @@ fn an_unknown_column_rolls_everything_back() {
     assert_eq!(to.number("SELECT count(*) FROM messaging_messageboard"), 0);
     assert_eq!(fs::read_dir(to.layout().chunks).unwrap().count(), 0, "no chunk is left");
 }
+
+/// Axon deletes chunks beside which the manifest of another encryption lies.
+#[test]
+fn a_manifest_of_another_encryption_is_removed() {
+    let (from, to) = (Board::furnished("alpha"), destination());
+    let old = to.store("other", &["alpha"]);
+    let folder = to.layout().chunks.join(old["content_hash"].as_str().unwrap());
+    fs::write(folder.join(".manifest"), old.to_string()).unwrap();
+    merge(&from, &to, |_| {}).unwrap();
+    assert!(!folder.join(".manifest").exists());
+    let new = from.text("SELECT code_manifest FROM applets_applet WHERE name = 'Pipe_Dodger'");
+    fs::write(folder.join(".manifest"), &new).unwrap();
+    merge(&from, &to, |merging| merging.update = true).unwrap();
+    assert!(folder.join(".manifest").exists(), "its own stays");
+}

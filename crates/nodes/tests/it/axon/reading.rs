@@ -128,3 +128,36 @@ fn another_database_is_refused() {
     assert!(matches!(known(&path), Err(Error::Database { .. })));
     assert!(known(&folder.path().join("missing")).unwrap_err().to_string().contains("missing"));
 }
+
+/// Manifests come from peers: whatever bytes they send, reading ends in a manifest or an error.
+#[test]
+fn mangled_manifests_never_panic() {
+    let (sound, _) = encrypt(&"content".repeat(30), &["alpha", "beta"]);
+    let text = sound.to_string().into_bytes();
+    let mut state = 1_u64;
+    let mut chance = |below: usize| {
+        state =
+            state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let mut read = 0;
+    for _ in 0..5000 {
+        let mut mangled = text.clone();
+        for _ in 0..=chance(3) {
+            let at = chance(mangled.len());
+            match chance(3) {
+                0 => mangled[at] = b" \"{}[],:0a9-\\"[chance(13)],
+                1 => drop(mangled.remove(at)),
+                _ => mangled.truncate(at.max(1)),
+            }
+        }
+        let mangled = String::from_utf8_lossy(&mangled);
+        if let Ok(Some(manifest)) = ContentManifest::from_text(&mangled, "applet X") {
+            let again =
+                ContentManifest::from_json(manifest.to_json(), "applet X").unwrap().unwrap();
+            assert_eq!(again, manifest);
+            read += 1;
+        }
+    }
+    assert!((1..4000).contains(&read), "{read} of 5000 are manifests still");
+}

@@ -53,6 +53,13 @@ fn every_flaw_is_named() {
     assert_eq!(seen.absent[0].holder.name, "applet Pipe_Dodger", "never fetched is no damage");
     assert!(seen.unusable[0].starts_with("message m1: "), "{:?}", seen.unusable);
     assert!(!seen.is_sound());
+    // What a user saved has no peer to come from.
+    let saved =
+        board.text("SELECT json_extract(data_manifest, '$.content_hash') FROM applets_appletdata");
+    fs::remove_dir_all(chunks.join(saved)).unwrap();
+    let names: Vec<String> =
+        look(&board, 0).faults.into_iter().map(|fault| fault.holder.name).collect();
+    assert_eq!(names, ["applet Pipe Dodger", "data of alice in applet Pipe Dodger"]);
 }
 
 #[test]
