@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::error::Result;
-use crate::guts::scenario;
+use crate::guts::scenario::{self, Step};
 use crate::manifest::Note;
 use crate::node::Node;
 use crate::profile::{FenceKind, FenceRule, HoldMethod, Priority, Probe, fill};
@@ -123,7 +123,7 @@ fn steps(text: &mut String, node: &Node, facts: &Facts) {
     paragraph(
         text,
         "  ",
-        "Breathe. Nothing here destroys data: what is in place is kept aside until you remove it. Stop at the first error and read it; it says what to do.",
+        "Breathe. A restore shows what it will do and asks before it does it. Stop at the first error and read it: it says what to do.",
     );
     let restore = format!("nodekeep restore {name}");
     let commands = [
@@ -161,16 +161,23 @@ fn guts_scenarios(text: &mut String, node: &Node, repository: &str) {
     for scenario in scenario::ALL {
         let _ = writeln!(text, "\n  {}:", scenario.title());
         for step in scenario.steps(node.name(), repository, service) {
-            paragraph(text, "    ", &step);
+            match step {
+                Step::Do(what) => paragraph(text, "    # ", &what),
+                Step::Type(command) => {
+                    let _ = writeln!(text, "    {command}");
+                }
+            }
         }
     }
 }
 
 fn fences(text: &mut String, node: &Node) {
+    section(text, "4. When the fence refuses");
     if node.profile.fence.is_empty() {
+        let none = "Nothing of this node must never run backwards, as far as Nodekeep knows. It is still one node: never run a second copy of it.";
+        paragraph(text, "  ", none);
         return;
     }
-    section(text, "4. When the fence refuses");
     paragraph(
         text,
         "  ",
@@ -201,7 +208,7 @@ fn remedy(rule: &FenceRule) -> &'static str {
             "Restore everything but this component and let the node learn where the network is; start it as a validator again only when it has caught up."
         }
         FenceKind::Ratchet => {
-            "Leave this component out (--skip-component): sessions are then agreed on anew. That is safe; putting old ones back is not."
+            "Leave this component out of the restore: sessions are then agreed on anew. That is safe; putting old ones back is not."
         }
         FenceKind::Channel => {
             "Do not start with an old channel database: money is lost. Use the node's own recovery (static channel backups), which closes channels."
@@ -260,10 +267,11 @@ fn blank(text: &mut String, before: &str) {
     let _ = writeln!(text, "{before}{}", "_".repeat(WIDTH.saturating_sub(before.len())));
 }
 
-/// Broken at spaces; later lines are indented as far as the first.
+/// Broken at spaces; later lines are indented as far as the first, and a comment goes on as one.
 fn paragraph(text: &mut String, first: &str, words: &str) {
     let mut line = first.to_owned();
-    let indent = " ".repeat(first.len());
+    let mark = if first.ends_with("# ") { "# " } else { "" };
+    let indent = format!("{}{mark}", " ".repeat(first.len() - mark.len()));
     for word in words.split_whitespace() {
         let is_begun = line.trim_end().len() > first.trim_end().len();
         if is_begun && line.len() + 1 + word.len() > WIDTH {

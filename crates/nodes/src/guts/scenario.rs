@@ -25,6 +25,15 @@ pub const TARGETS: [(&str, Duration); 4] = [
     ("resync from the network", Duration::from_secs(4 * 60 * 60)),
 ];
 
+/// A step of a scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// What a person does.
+    Do(String),
+    /// A command as it is typed.
+    Type(String),
+}
+
 impl Scenario {
     /// What it is, in a line.
     pub fn title(self) -> &'static str {
@@ -35,31 +44,47 @@ impl Scenario {
         }
     }
 
-    /// What to type, in order. A line that begins with `#` is for people.
-    pub fn steps(self, node: &str, repository: &str, service: &str) -> Vec<String> {
-        let install = "# install guts-node and Nodekeep; create the user guts".to_owned();
-        let restore = format!("nodekeep restore {node} --repo {repository}");
-        let wait = format!("nodekeep status {node} --wait");
+    /// What to do and type, in order.
+    pub fn steps(self, node: &str, repository: &str, service: &str) -> Vec<Step> {
+        let install = does("install guts-node and Nodekeep; create the user guts");
+        let restore = types(&format!("nodekeep restore {node} --repo {repository}"));
+        let wait = types(&format!("nodekeep status {node} --wait"));
         match self {
             Self::NewDisk => vec![install, restore, wait],
             Self::NewServer => vec![
-                format!("# be certain that the old server is off and stays off, then: nodekeep node retire {node} --from-repo"),
+                does("be certain that the old server is off and stays off, and say so:"),
+                types(&format!("nodekeep node retire {node} --from-repo")),
                 install,
                 restore,
-                "# edit the addresses in config.yaml; keep every key of each section, or the node ignores the file".to_owned(),
-                format!("systemctl restart {service}"),
+                does(
+                    "edit the addresses in config.yaml; keep every key of each section, or the node ignores the file",
+                ),
+                types(&format!("systemctl restart {service}")),
                 wait,
             ],
             Self::NoBackup => vec![
                 install,
-                "# a new key: head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \\n' (0600, owner guts), or the old one if you have it".to_owned(),
-                "# write config.yaml with the key under p2p.private_key, with bootstrappers, and with every key of each section".to_owned(),
-                format!("systemctl start {service}"),
+                does("take the old key if you have it; if not, a new one (0600, owner guts):"),
+                types("head -c 32 /dev/urandom | od -An -tx1 | tr -d ' \\n'"),
+                does(
+                    "write config.yaml with the key under p2p.private_key, with bootstrappers, and with every key of each section",
+                ),
+                types(&format!("systemctl start {service}")),
                 wait,
-                "# repositories and accounts that were only in the old node's memory do not come back from a resync: push them again".to_owned(),
+                does(
+                    "push again what was only in the old node's memory: repositories and accounts do not come back from the network",
+                ),
             ],
         }
     }
+}
+
+fn does(what: &str) -> Step {
+    Step::Do(what.to_owned())
+}
+
+fn types(command: &str) -> Step {
+    Step::Type(command.to_owned())
 }
 
 /// How long each thing took against the guide's target, a line each; `measured` names a target and seconds.
@@ -97,7 +122,10 @@ mod tests {
     #[test]
     fn a_new_server_is_asked_about_the_old_one_first() {
         let steps = Scenario::NewServer.steps("guts", "s3://b/r", "guts-node");
-        assert!(steps[0].contains("node retire guts --from-repo"));
-        assert!(steps.contains(&"nodekeep restore guts --repo s3://b/r".to_owned()));
+        let place = |command: &str| steps.iter().position(|step| *step == types(command)).unwrap();
+        assert!(
+            place("nodekeep node retire guts --from-repo")
+                < place("nodekeep restore guts --repo s3://b/r")
+        );
     }
 }

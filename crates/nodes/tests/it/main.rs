@@ -5,6 +5,7 @@
 mod axon;
 mod chain;
 mod detect;
+mod documents;
 mod fence;
 mod git;
 mod guts;
