@@ -1,24 +1,20 @@
-//! Tests of the crate of nodes from outside.
-//! Everything that needs real processes, files and servers: one program, because linking takes the time.
+//! Tests of the crate of nodes from outside: real processes, files and servers, in one program, because linking takes the time.
+//!
+//! `NODEKEEP_PROOF_ROUNDS` sets how often each store is captured while another process writes to it; 20 times unless it says otherwise.
 
+mod axon;
+mod chain;
 mod detect;
+mod documents;
 mod fence;
+mod git;
+mod guts;
 mod hold;
+mod identity;
+mod jsonl;
 mod profiles;
 mod relay;
-//! Everything that needs real processes, files and servers: one program, because linking takes the time.
-
-mod hold;
 mod scene;
-//! What the kinds of component promise, against real stores that other processes write to. `NODEKEEP_PROOF_ROUNDS` sets how often each
-//! store is captured while it is written to; 20 times unless it says otherwise.
-
-mod chain;
-mod git;
-mod jsonl;
 mod sqlite;
 mod support;
 mod writer;
-//! Tests of the public face of the crate.
-
-mod axon;
