@@ -33,7 +33,8 @@ pub fn capture(kind: &Kind, request: &Request<'_>) -> Result<Captured> {
         Kind::JsonlChain(rule, chain) => chain::capture(request, rule, chain),
         Kind::Sqlite(rule) => sqlite::capture(request, rule),
         Kind::Git => git::capture(request),
-        Kind::Rocksdb | Kind::Leveldb | Kind::Postgres(_) | Kind::Command(_) => {
+        Kind::Rocksdb | Kind::Leveldb => lsm::capture(request),
+        Kind::Postgres(_) | Kind::Command(_) => {
             Err(unsupported(kind, request.path))
         }
     }
@@ -55,7 +56,8 @@ pub fn verify(
         Kind::JsonlChain(rule, chain) => chain::verify(path, rule, chain),
         Kind::Sqlite(rule) => sqlite::verify(path, rule),
         Kind::Git => git::verify(path),
-        Kind::Rocksdb | Kind::Leveldb | Kind::Postgres(_) | Kind::Command(_) => {
+        Kind::Rocksdb | Kind::Leveldb => lsm::verify(path),
+        Kind::Postgres(_) | Kind::Command(_) => {
             Err(unsupported(kind, path))
         }
     }
@@ -63,7 +65,9 @@ pub fn verify(
 
 /// The kind of what lies at a path, where it is plain; `None` where it is not, and for plain files.
 pub fn recognise(path: &Path) -> Option<Kind> {
-    let tests: [(fn(&Path) -> bool, Kind); 3] = [
+    let tests: [(fn(&Path) -> bool, Kind); 5] = [
+        (lsm::is_rocksdb, Kind::Rocksdb),
+        (lsm::is_leveldb, Kind::Leveldb),
         (sqlite::is_one, Kind::Sqlite(SqliteRule::default())),
         (git::is_one, Kind::Git),
         (jsonl::is_one, Kind::Jsonl(JsonlRule::default())),
