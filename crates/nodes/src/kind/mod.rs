@@ -4,11 +4,13 @@
 //! read instead of what lies there; everything else is read in place, once, by whoever makes the snapshot.
 
 pub mod chain;
+pub mod dump;
 pub mod files;
 pub mod git;
 pub mod jsonl;
 mod lines;
 pub mod lsm;
+pub mod postgres;
 pub mod sqlite;
 
 use std::collections::BTreeMap;
@@ -37,6 +39,9 @@ pub fn capture(kind: &Kind, request: &Request<'_>) -> Result<Captured> {
         Kind::Postgres(_) | Kind::Command(_) => {
             Err(unsupported(kind, request.path))
         }
+        Kind::Postgres(rule) => postgres::capture(request, rule),
+        Kind::Command(rule) => dump::capture(request, rule),
+        Kind::Rocksdb | Kind::Leveldb => Err(unsupported(kind, request.path)),
     }
 }
 
@@ -47,8 +52,8 @@ pub fn capture(kind: &Kind, request: &Request<'_>) -> Result<Captured> {
 pub fn verify(
     kind: &Kind,
     path: &Path,
-    _variables: &Variables,
-    _patience: Duration,
+    variables: &Variables,
+    patience: Duration,
 ) -> Result<Verified> {
     match kind {
         Kind::Files => files::verify(path),
@@ -60,6 +65,9 @@ pub fn verify(
         Kind::Postgres(_) | Kind::Command(_) => {
             Err(unsupported(kind, path))
         }
+        Kind::Postgres(rule) => postgres::verify(path, rule, patience),
+        Kind::Command(rule) => dump::verify(path, rule, variables, patience),
+        Kind::Rocksdb | Kind::Leveldb => Err(unsupported(kind, path)),
     }
 }
 
