@@ -1,6 +1,8 @@
 //! Profiles: what a kind of node owns and how to treat it, as a TOML file that anyone can write. `docs/profiles.md` documents every key;
 //! the built-in ones lie in `crates/nodes/profiles/`.
 
+pub mod builtin;
+mod folders;
 mod raw;
 mod template;
 
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use folders::usual_folders;
 pub use raw::parse;
 pub use template::{Variables, fill};
 
