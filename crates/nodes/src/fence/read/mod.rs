@@ -168,13 +168,8 @@ impl Site<'_> {
     }
 
     fn run(&self, line: &Line) -> Result<Vec<u8>, Failure> {
-        let names_component = line.argv.iter().any(|word| word.contains("{component}"));
-        if self.state == State::Copy && !names_component {
-            let why = format!(
-                "`{}` does not name {{component}}, so it speaks only of the live node",
-                name(line)
-            );
-            return Err(Failure::Unreadable(why));
+        if self.state == State::Copy {
+            self.must_speak_of_copy(line).map_err(Failure::Unreadable)?;
         }
         if !self.path.exists() {
             return Err(Failure::Absent(self.path.display().to_string()));

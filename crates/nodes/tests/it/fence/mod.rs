@@ -3,6 +3,7 @@
 mod interchange;
 mod journal;
 mod judge;
+mod node;
 mod read;
 mod remedy;
 
