@@ -81,6 +81,12 @@ pub fn recognise(path: &Path) -> Option<Kind> {
         (jsonl::is_one, Kind::Jsonl(JsonlRule::default())),
     ];
     tests.into_iter().find_map(|(is_one, kind)| is_one(path).then_some(kind))
+    match path {
+        _ if sqlite::is_one(path) => Some(Kind::Sqlite(SqliteRule::default())),
+        _ if git::is_one(path) => Some(Kind::Git),
+        _ if jsonl::is_one(path) => Some(Kind::Jsonl(JsonlRule::default())),
+        _ => None,
+    }
 }
 
 fn unsupported(kind: &Kind, path: &Path) -> Error {

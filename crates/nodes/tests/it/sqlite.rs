@@ -255,9 +255,14 @@ fn an_empty_file_is_a_database_without_tables() {
     let mut bench = Bench::new();
     let path = bench.live("new.db");
     fs::write(&path, "").unwrap();
-    let (captured, copy) = bench.copy(&Kind::Sqlite(SqliteRule::default()), &path);
-    assert!(captured.notes.is_empty());
-    assert_eq!(fs::read(copy).unwrap(), b"");
+    let kind = Kind::Sqlite(SqliteRule::default());
+    let (captured, copy) = bench.copy(&kind, &path);
+    assert!(captured.notes.is_empty() && verify(&kind, &copy).is_sound());
+    assert_eq!(fs::read(&path).unwrap(), b"");
+    let copy = Connection::open(copy).unwrap();
+    let tables: i64 =
+        copy.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    assert_eq!(tables, 0);
 }
 
 #[test]
@@ -306,7 +311,7 @@ fn queries_that_fail_and_stray_rows_are_noted() {
     let path = bench.live("node.sqlite3");
     let owner = Connection::open(&path).unwrap();
     owner
-        .execute_batch("CREATE TABLE a(id INTEGER PRIMARY KEY); CREATE TABLE b(a REFERENCES a(id)); INSERT INTO b VALUES (7), (8)")
+        .execute_batch("PRAGMA foreign_keys=OFF; CREATE TABLE a(id INTEGER PRIMARY KEY); CREATE TABLE b(a REFERENCES a(id)); INSERT INTO b VALUES (7), (8)")
         .unwrap();
     let (captured, copy) = bench.copy(&kind(), &path);
     assert_eq!(codes(&captured), ["foreign-keys", "not-counted", "not-counted", "not-counted"]);
