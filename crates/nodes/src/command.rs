@@ -1,6 +1,8 @@
 //! Programs that a profile names: run without a shell unless a shell line is what was written, never longer than their patience, with all
 //! that they started ended when they are.
 
+mod launch;
+
 use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -9,8 +11,11 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::profile::{Line, Variables, fill};
+pub use launch::Launched;
 
 /// How much of standard error is kept, in bytes: the end says why.
 const STDERR_KEPT: usize = 4 * 1024;
@@ -20,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(5);
 const GRACE: Duration = Duration::from_secs(2);
 
 /// A program with its arguments.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
     /// Name or path, then arguments: never empty.
     pub argv: Vec<String>,
@@ -46,6 +51,37 @@ impl Program {
     pub fn new(argv: Vec<String>) -> Self {
         let patience = Duration::from_secs(600);
         Self { argv, patience, folder: None, environment: Vec::new() }
+    }
+
+    /// What a line of a profile means with these values.
+    ///
+    /// # Errors
+    /// [`Error::Variable`] for a placeholder without a value, [`Error::Start`] for a line without a program.
+    pub fn of(line: &Line, variables: &Variables) -> Result<Self> {
+        let argv: Vec<String> =
+            line.argv.iter().map(|word| fill(word, variables)).collect::<Result<_>>()?;
+        if argv.first().is_none_or(String::is_empty) {
+            let source = io::Error::new(io::ErrorKind::InvalidInput, "the line names no program");
+            return Err(Error::Start { program: String::new(), source });
+        }
+        Ok(Self { patience: line.patience, ..Self::new(argv) })
+    }
+
+    /// The line to type into a shell for the same: for plans and for what a person has to do by hand.
+    pub fn spelled(&self) -> String {
+        let folder = self
+            .folder
+            .iter()
+            .map(|folder| format!("cd {} &&", quoted(&folder.display().to_string())));
+        // A line that was written for the shell reads best as it was written.
+        match self.argv.as_slice() {
+            [shell, option, line] if shell == "/bin/sh" && option == "-c" => {
+                folder.chain([line.clone()]).collect::<Vec<_>>().join(" ")
+            }
+            words => {
+                folder.chain(words.iter().map(|word| quoted(word))).collect::<Vec<_>>().join(" ")
+            }
+        }
     }
 
     /// How it is named in messages: without its arguments, which may hold what a log must not.
@@ -201,6 +237,16 @@ impl Drop for Running {
     }
 }
 
+/// A word for a POSIX shell.
+pub(crate) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
+}
+
 /// The last bytes of a stream as text.
 fn tail(mut from: impl Read) -> String {
     let mut kept = Vec::new();
@@ -240,8 +286,12 @@ mod tests {
         let error = program.run_into(&mut stdout).unwrap_err();
         assert!(matches!(error, Error::Hung { .. }), "{error}");
         let pid = String::from_utf8(stdout).unwrap();
-        let status = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
-        assert!(status.is_err() || status.is_ok_and(|text| text.contains(") Z ")));
+        let pid = pid.trim().parse().unwrap();
+        // A signal takes its time.
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while crate::process::Process::find(pid).is_some() {
+            assert!(Instant::now() < deadline, "it lives");
+        }
     }
 
     #[test]
@@ -251,6 +301,14 @@ mod tests {
         let program = shell(&format!("cat > '{}'", path.display()));
         program.feed(&mut b"dump".as_slice()).unwrap();
         assert_eq!(std::fs::read(path).unwrap(), b"dump");
+    }
+
+    #[test]
+    fn a_program_is_spelled_as_one_would_type_it() {
+        let words = |words: &[&str]| Program::new(words.iter().map(|w| (*w).to_owned()).collect());
+        assert_eq!(words(&["kill", "-CONT", "12"]).spelled(), "kill -CONT 12");
+        assert_eq!(words(&["echo", "it's", ""]).spelled(), r"echo 'it'\''s' ''");
+        assert_eq!(shell("cd /srv && ./stop").spelled(), "cd /srv && ./stop");
     }
 
     #[test]

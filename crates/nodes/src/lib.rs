@@ -6,9 +6,21 @@
 
 pub mod axon;
 pub mod command;
+pub mod detect;
 pub mod error;
+pub mod fence;
+pub mod guts;
+pub mod health;
+pub mod hint;
+pub mod hold;
+pub mod hooks;
+pub mod identity;
 pub mod kind;
 pub mod manifest;
 pub mod node;
 pub mod position;
+pub mod process;
 pub mod profile;
+pub mod relay;
+pub mod runbook;
+pub mod service;

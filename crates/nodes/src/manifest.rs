@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::position::Position;
-use crate::profile::Priority;
+use crate::profile::{HoldMethod, Priority};
 
 /// Version of the manifest's JSON. Readers refuse a higher one.
 pub const VERSION: u32 = 1;
@@ -97,8 +97,8 @@ pub struct Manifest {
     pub captured_at: String,
     /// Who wrote it.
     pub machine: Machine,
-    /// How the node was kept still: `none`, `maintenance`, `stop`, `freeze`, `lvm`, `zfs`.
-    pub hold: String,
+    /// How the node was to be kept still.
+    pub hold: HoldMethod,
     /// Whether the hold was entered and released as planned; otherwise what happened.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hold_notes: Vec<Note>,

@@ -3,15 +3,82 @@
 //! To capture is to make what is in use fit to be read. A kind leaves what it must copy in a staging folder and says, as grafts, what is to be
 //! read instead of what lies there; everything else is read in place, once, by whoever makes the snapshot.
 
+pub mod chain;
+pub mod files;
+pub mod git;
+pub mod jsonl;
+mod lines;
+pub mod lsm;
+pub mod sqlite;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{Error, Result};
 use crate::manifest::Note;
 use crate::position::Position;
-use crate::profile::Variables;
+use crate::profile::{JsonlRule, Kind, SqliteRule, Variables};
+
+/// Makes what lies at the request's path fit to be read, by its kind.
+///
+/// # Errors
+/// Those of the kind; [`Error::Unsupported`] for one that this build cannot capture.
+pub fn capture(kind: &Kind, request: &Request<'_>) -> Result<Captured> {
+    match kind {
+        Kind::Files => files::capture(request),
+        Kind::Jsonl(rule) => jsonl::capture(request, rule),
+        Kind::JsonlChain(rule, chain) => chain::capture(request, rule, chain),
+        Kind::Sqlite(rule) => sqlite::capture(request, rule),
+        Kind::Git => git::capture(request),
+        Kind::Rocksdb | Kind::Leveldb => lsm::capture(request),
+        Kind::Postgres(_) | Kind::Command(_) => {
+            Err(unsupported(kind, request.path))
+        }
+    }
+}
+
+/// Checks a copy that nobody uses, by the rules of its kind. `patience` is for what is started to check it.
+///
+/// # Errors
+/// Those of the kind, if the copy cannot be looked at; [`Error::Unsupported`] for one that this build cannot verify.
+pub fn verify(
+    kind: &Kind,
+    path: &Path,
+    _variables: &Variables,
+    _patience: Duration,
+) -> Result<Verified> {
+    match kind {
+        Kind::Files => files::verify(path),
+        Kind::Jsonl(rule) => jsonl::verify(path, rule),
+        Kind::JsonlChain(rule, chain) => chain::verify(path, rule, chain),
+        Kind::Sqlite(rule) => sqlite::verify(path, rule),
+        Kind::Git => git::verify(path),
+        Kind::Rocksdb | Kind::Leveldb => lsm::verify(path),
+        Kind::Postgres(_) | Kind::Command(_) => {
+            Err(unsupported(kind, path))
+        }
+    }
+}
+
+/// The kind of what lies at a path, where it is plain; `None` where it is not, and for plain files.
+pub fn recognise(path: &Path) -> Option<Kind> {
+    let tests: [(fn(&Path) -> bool, Kind); 5] = [
+        (lsm::is_rocksdb, Kind::Rocksdb),
+        (lsm::is_leveldb, Kind::Leveldb),
+        (sqlite::is_one, Kind::Sqlite(SqliteRule::default())),
+        (git::is_one, Kind::Git),
+        (jsonl::is_one, Kind::Jsonl(JsonlRule::default())),
+    ];
+    tests.into_iter().find_map(|(is_one, kind)| is_one(path).then_some(kind))
+}
+
+fn unsupported(kind: &Kind, path: &Path) -> Error {
+    let reason = format!("this build of Nodekeep has no `{}`: use another kind", kind.word());
+    Error::Unsupported { path: path.to_owned(), reason }
+}
 
 /// What is asked of a kind.
 #[derive(Debug, Clone, Copy)]

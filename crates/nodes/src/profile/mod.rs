@@ -1,6 +1,8 @@
 //! Profiles: what a kind of node owns and how to treat it, as a TOML file that anyone can write. `docs/profiles.md` documents every key;
 //! the built-in ones lie in `crates/nodes/profiles/`.
 
+pub mod builtin;
+mod folders;
 mod raw;
 mod template;
 
@@ -9,6 +11,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use folders::usual_folders;
 pub use raw::parse;
 pub use template::{Variables, fill};
 
@@ -352,8 +355,21 @@ pub struct FenceRule {
     pub component: String,
     /// How the mark is read.
     pub mark: MarkSource,
+    /// How a restored copy is brought to a higher mark, where the mark's source does not tell by itself.
+    pub advance: Option<Advance>,
     /// Added to a mark when the live node is gone, at least: what may have happened since.
     pub margin_floor: u64,
+}
+
+/// How numbers are raised in a copy that is not in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Advance {
+    /// For `sqlite`: a statement that gets the key as `:key` and the number as `:value`, once for each.
+    Statement(String),
+    /// For `jsonl`: a line that is appended, with `{key}` and `{value}` in it, once for each.
+    Appended(String),
+    /// For `command`: runs with `{key}` and `{value}`, once for each.
+    Command(Line),
 }
 
 /// Kinds of state that must never run backwards.

@@ -219,6 +219,7 @@ struct RawFence {
     kind: FenceKind,
     component: String,
     mark: RawMark,
+    advance: Option<RawLine>,
     #[serde(default)]
     margin_floor: u64,
 }

@@ -67,7 +67,7 @@ pub struct BackupOptions {
     pub dry_run: bool,
     /// Start and end to record, Unix milliseconds, instead of now: a copy keeps the times of its original.
     pub times: Option<(i64, i64)>,
-    /// For adapters: what goes into the snapshot besides files.
+    /// For adapters: what goes into the snapshot besides files, and is known before; see also [`Source::attachments`].
     pub attachments: Vec<(String, Vec<u8>)>,
 }
 
@@ -267,6 +267,7 @@ impl<'a> Attempt<'a> {
         report.counts.bytes = roots.iter().map(|r| bytes_of(&r.entry)).sum();
         let mut snapshot = self.snapshot(&report, started_ms);
         snapshot.roots = roots;
+        snapshot.attachments.extend(source.attachments());
         snapshot.users =
             uids.into_iter().filter_map(|id| Some((id, source.user_name(id)?))).collect();
         snapshot.groups =

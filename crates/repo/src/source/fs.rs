@@ -44,7 +44,12 @@ impl FsSource {
         let mut paths = paths.into_iter().map(real).collect::<Result<Vec<_>>>()?;
         paths.sort();
         paths.dedup();
-        Ok(Self { paths, users: OnceLock::new(), groups: OnceLock::new() })
+        Ok(Self { paths, ..Self::none() })
+    }
+
+    /// No path at all: for an adapter that only asks for the names of owners.
+    pub fn none() -> Self {
+        Self { paths: Vec::new(), users: OnceLock::new(), groups: OnceLock::new() }
     }
 
     /// The paths: absolute, sorted.

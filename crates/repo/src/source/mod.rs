@@ -170,4 +170,8 @@ pub trait Source: Send + Sync {
     fn user_name(&self, uid: u32) -> Option<String>;
     /// Name of a group, if the source knows it.
     fn group_name(&self, gid: u32) -> Option<String>;
+    /// What goes into the snapshot besides files, asked for once everything was read: an adapter tells what it saw.
+    fn attachments(&self) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
 }

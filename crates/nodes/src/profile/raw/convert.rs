@@ -7,9 +7,9 @@ use super::{
     RawOptions, RawPart, RawProfile, RawRoot, RawService, RawVariable, RawVerify,
 };
 use crate::profile::{
-    ChainRule, CommandRule, Component, Detect, FenceRule, HealthRule, Hold, HoldMethod, Hooks,
-    JsonlRule, Kind, Line, MarkSource, Part, PostgresMethod, PostgresRule, Probe, Profile, Root,
-    Service, SqliteRule, Variable, VerifyRule,
+    Advance, ChainRule, CommandRule, Component, Detect, FenceRule, HealthRule, Hold, HoldMethod,
+    Hooks, JsonlRule, Kind, Line, MarkSource, Part, PostgresMethod, PostgresRule, Probe, Profile,
+    Root, Service, SqliteRule, Variable, VerifyRule,
 };
 
 /// What a command may take unless the profile says otherwise, in seconds.
@@ -38,7 +38,7 @@ impl RawProfile {
             service: self.service.convert(),
             hooks: self.hooks.convert(),
             health: self.health.into_iter().map(RawHealth::convert).collect::<Result<_, _>>()?,
-            fence: self.fence.into_iter().map(RawFence::convert).collect(),
+            fence: self.fence.into_iter().map(RawFence::convert).collect::<Result<_, _>>()?,
             verify: self.verify.into_iter().map(RawVerify::convert).collect(),
             notes: self.notes,
             source: String::new(),
@@ -273,15 +273,31 @@ impl RawHealth {
 }
 
 impl RawFence {
-    fn convert(self) -> FenceRule {
-        FenceRule {
+    fn convert(self) -> Result<FenceRule, String> {
+        let mark = self.mark.convert();
+        let advance = match (self.advance, &mark) {
+            (None, _) => None,
+            (Some(RawLine::Shell(text)), MarkSource::Sqlite { .. }) => {
+                Some(Advance::Statement(text))
+            }
+            (Some(RawLine::Shell(text)), MarkSource::Jsonl { .. }) => Some(Advance::Appended(text)),
+            (Some(line), MarkSource::Command(_)) => Some(Advance::Command(line.convert())),
+            (Some(_), _) => {
+                return Err(format!(
+                    "fence `{}`: `advance` is a statement for `sqlite`, a line for `jsonl`, or a command for `command`",
+                    self.name
+                ));
+            }
+        };
+        Ok(FenceRule {
             name: self.name,
             about: self.about,
             kind: self.kind,
             component: self.component,
-            mark: self.mark.convert(),
+            mark,
+            advance,
             margin_floor: self.margin_floor,
-        }
+        })
     }
 }
 

@@ -1,0 +1,180 @@
+//! Backing up a node: held, captured, read, let go; the snapshot says how each of it went.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use nodekeep_nodes::fence::mark::Origin;
+use nodekeep_nodes::manifest::{ComponentRecord, Machine, Manifest, Note, Status, VERSION};
+use nodekeep_nodes::node::Node;
+use nodekeep_repo::backup::{BackupOptions, BackupReport};
+use nodekeep_repo::monitor::Monitor;
+use nodekeep_repo::repository::Repository;
+
+use crate::capture::{Capturing, Memory, Scene, Wish};
+use crate::error::{Error, Result};
+use crate::fencing;
+use crate::find::{self, MANIFEST, TAG};
+use crate::graft::{NodeSource, Part};
+use crate::holding::Holding;
+use crate::staging::Staging;
+use crate::state::{NodeState, State};
+
+/// Where kinds remember from one capture to the next.
+const MEMORY: &str = "memory.json";
+
+/// What every use-case of a node works with.
+#[derive(Clone)]
+pub struct Ground<'a> {
+    /// Where snapshots are.
+    pub repository: &'a Repository,
+    /// What this machine keeps of nodes.
+    pub state: &'a State,
+    /// Where copies lie if they cannot lie beside what is copied.
+    pub scratch: PathBuf,
+    /// This machine's name.
+    pub host: String,
+    /// Program and version to record.
+    pub program: String,
+    /// Hears of progress.
+    pub monitor: &'a dyn Monitor,
+}
+
+/// What came of a backup.
+#[derive(Debug)]
+pub struct NodeBackup {
+    /// The engine's report.
+    pub report: BackupReport,
+    /// What the snapshot says of the node.
+    pub manifest: Manifest,
+}
+
+impl NodeBackup {
+    /// Whether everything that was asked for is in it, and the node was held and let go as planned.
+    pub fn is_whole(&self) -> bool {
+        let is_bad = |record: &ComponentRecord| {
+            matches!(record.status, Status::Failed | Status::Partial)
+        };
+        self.report.errors.is_empty()
+            && self.manifest.hold_notes.iter().all(|note| !is_failure(note))
+            && !self.manifest.components.iter().any(is_bad)
+    }
+}
+
+/// Whether a note on the hold says that something went wrong.
+pub fn is_failure(note: &Note) -> bool {
+    !matches!(note.code.as_str(), "not-running" | "manual-maintenance")
+}
+
+impl Ground<'_> {
+    /// Backs up a node into a new snapshot. What fails in one component costs no other; it is in the manifest.
+    ///
+    /// # Errors
+    /// If another process works on the node, a component is unknown, nothing at all could be captured, or the engine fails.
+    pub fn backup(&self, node: &Node, wish: &Wish, options: &BackupOptions) -> Result<NodeBackup> {
+        wish.check(node)?;
+        let state = self.state.of(node.name())?;
+        let _alone = state.alone(node.name())?;
+        let machine = self.state.machine(&self.host)?;
+        let mut staging = Staging::begin(&state, node.name(), self.scratch.clone())?;
+        let captured_at = Timestamp::now().to_string();
+        let memory: Memory = state.read_json(MEMORY)?.unwrap_or_default();
+        let before = fencing::look_live(node);
+        fencing::record(&state, &machine, Origin::Backup, &before)?;
+        let carried = fencing::carried(&state, &before)?;
+        let holding = Holding::enter(node, &state);
+        let view = holding.view();
+        let capturing =
+            Capturing { node, wish, view: &view, memory: &memory, staging: &mut staging };
+        let scene = capturing.run()?;
+        let roots = scene.roots(&view);
+        if roots.is_empty() {
+            return Err(nothing(node, &scene));
+        }
+        let teller = Arc::new(Teller {
+            draft: draft(node, machine, captured_at),
+            records: scene.records,
+            parts: scene.parts.clone(),
+            holding: Mutex::new(Some(holding)),
+            told: Mutex::default(),
+        });
+        let source = NodeSource::new(roots, scene.grafts, scene.parts, attach(&teller));
+        let mut options = self.options(node, options)?;
+        options.attachments.extend(carried);
+        let report = self.repository.backup(&source, &options, self.monitor)?;
+        let manifest = teller.tell();
+        drop(source);
+        fencing::record(&state, &manifest.machine, Origin::Backup, &fencing::look_live(node))?;
+        keep(&state, &scene.memory, &report)?;
+        Ok(NodeBackup { report, manifest })
+    }
+
+    fn options(&self, node: &Node, options: &BackupOptions) -> Result<BackupOptions> {
+        let mut options = options.clone();
+        options.tags.push((TAG.to_owned(), node.name().to_owned()));
+        options.attachments.extend(find::configuration(node)?);
+        Ok(options)
+    }
+}
+
+/// A dry run remembers nothing.
+fn keep(state: &NodeState, memory: &Memory, report: &BackupReport) -> Result<()> {
+    match report.snapshot {
+        Some(_) => state.write_json(MEMORY, memory),
+        None => Ok(()),
+    }
+}
+
+fn draft(node: &Node, machine: Machine, captured_at: String) -> Manifest {
+    Manifest {
+        version: VERSION,
+        node: node.name().to_owned(),
+        profile: node.profile.name.clone(),
+        captured_at,
+        machine,
+        hold: node.profile.hold.method,
+        hold_notes: Vec::new(),
+        components: Vec::new(),
+    }
+}
+
+fn nothing(node: &Node, scene: &Scene) -> Error {
+    let mut notes = scene.records.iter().flat_map(|record| &record.notes);
+    let reason = notes.next().map_or_else(
+        || "none of its components is there".to_owned(),
+        |note| note.text.clone(),
+    );
+    Error::Nothing { node: node.name().to_owned(), reason }
+}
+
+/// Tells the manifest once everything was read; before that it lets the node go, so that it can tell how that went.
+struct Teller {
+    draft: Manifest,
+    records: Vec<ComponentRecord>,
+    parts: Vec<Arc<Part>>,
+    holding: Mutex<Option<Holding>>,
+    told: Mutex<Vec<Note>>,
+}
+
+fn attach(teller: &Arc<Teller>) -> crate::graft::Attach {
+    let teller = teller.clone();
+    Box::new(move || {
+        let manifest = serde_json::to_vec_pretty(&teller.tell()).unwrap_or_default();
+        vec![(MANIFEST.to_owned(), manifest)]
+    })
+}
+
+impl Teller {
+    fn tell(&self) -> Manifest {
+        let holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(holding) = holding {
+            told.extend(holding.release());
+        }
+        Manifest {
+            hold_notes: told.clone(),
+            components: Scene::finished(&self.records, &self.parts),
+            ..self.draft.clone()
+        }
+    }
+}

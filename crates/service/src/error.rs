@@ -1,0 +1,182 @@
+//! What can go wrong between a node and the repository.
+
+use std::io;
+use std::path::PathBuf;
+
+use nodekeep_nodes::error::Error as NodeError;
+use nodekeep_nodes::fence::judge::Verdict;
+use nodekeep_nodes::fence::remedy::Failure as RemedyFailure;
+use nodekeep_nodes::hold::HoldError;
+use nodekeep_nodes::hooks::HookError;
+use nodekeep_nodes::service::ServiceError;
+use nodekeep_repo::error::Error as RepoError;
+use thiserror::Error;
+
+/// Any failure of this crate.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The engine's word.
+    #[error(transparent)]
+    Repo(#[from] RepoError),
+    /// A node's.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// A file of this machine.
+    #[error("{}: {action}: {source}", path.display())]
+    File {
+        /// Where.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A file of Nodekeep's own that cannot be read.
+    #[error("{} is damaged: {reason}", path.display())]
+    State {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No node of this name is registered.
+    #[error("there is no node `{name}`{}", listed(known))]
+    NoNode {
+        /// What was asked for.
+        name: String,
+        /// Those that are.
+        known: Vec<String>,
+    },
+    /// A node of this name is registered.
+    #[error("there is a node `{name}` already, of profile `{profile}`")]
+    NodeExists {
+        /// Its name.
+        name: String,
+        /// Its profile.
+        profile: String,
+    },
+    /// Another process works on the node.
+    #[error("another nodekeep works on the node `{name}`")]
+    Busy {
+        /// Its name.
+        name: String,
+    },
+    /// A component that the profile does not have.
+    #[error("node `{node}` has no component `{component}`{}", listed(known))]
+    NoComponent {
+        /// The node.
+        node: String,
+        /// What was asked for.
+        component: String,
+        /// Those it has.
+        known: Vec<String>,
+    },
+    /// Nothing could be captured at all.
+    #[error("nothing of the node `{node}` could be captured: {reason}")]
+    Nothing {
+        /// The node.
+        node: String,
+        /// The first reason.
+        reason: String,
+    },
+    /// No snapshot of this node.
+    #[error("there is no snapshot of the node `{node}`{when}")]
+    NoSnapshot {
+        /// The node.
+        node: String,
+        /// Which was asked for, in words.
+        when: String,
+    },
+    /// Something of a snapshot cannot be restored whole.
+    #[error("{}: {why}{}", path.display(), and_more(*more))]
+    NotWhole {
+        /// The first path.
+        path: PathBuf,
+        /// Why.
+        why: String,
+        /// How many more there are.
+        more: usize,
+    },
+    /// A restored copy does not keep the rules of its kind.
+    #[error("the copy of `{component}` is not sound: {check}: {detail}")]
+    Unsound {
+        /// The component.
+        component: String,
+        /// What was looked at.
+        check: String,
+        /// What was seen.
+        detail: String,
+    },
+    /// Another machine holds the node's identity.
+    #[error("the identity of the node `{node}` is not free: {claim}")]
+    Held {
+        /// The node.
+        node: String,
+        /// Who holds it.
+        claim: String,
+    },
+    /// A restore would rewind what must not run backwards.
+    #[error("this would rewind what must never run backwards:\n{verdict}")]
+    Rewinds {
+        /// What the fence says.
+        verdict: Box<Verdict>,
+    },
+    /// A remedy for a rule that does not need it, or that has no such remedy.
+    #[error("`{rule}={remedy}` is no remedy here{}", listed(known))]
+    NoRemedy {
+        /// The rule.
+        rule: String,
+        /// The remedy.
+        remedy: String,
+        /// Those that are.
+        known: Vec<String>,
+    },
+    /// No key to sign with.
+    #[error("a drill is signed by a writer, and there is no writer credential here")]
+    NoSigner,
+    /// A remedy could not be applied.
+    #[error(transparent)]
+    Remedy(#[from] RemedyFailure),
+    /// A node could not be stopped or started.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// A hook failed.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// A node could not be held or let go.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
+    /// A snapshot that is of no node, or of one that this version does not know how to read.
+    #[error("snapshot {snapshot} cannot be restored as a node: {reason}")]
+    NotANode {
+        /// Its id.
+        snapshot: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A result of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// For `map_err` on what touched a file.
+    pub fn file(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { path, action, source }
+    }
+}
+
+fn listed(known: &[String]) -> String {
+    match known {
+        [] => String::new(),
+        known => format!("; there are {}", known.join(", ")),
+    }
+}
+
+fn and_more(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        more => format!(", and {more} more"),
+    }
+}

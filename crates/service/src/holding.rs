@@ -1,0 +1,94 @@
+//! A node held while it is captured. A hold that cannot be entered costs no backup: what is copied then is copied from the running node,
+//! and the manifest says so.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use nodekeep_nodes::hold::{self, Held, HoldError, Journal, Mapping, Mounts, Plan, Site};
+use nodekeep_nodes::hooks::{self, Context};
+use nodekeep_nodes::manifest::Note;
+use nodekeep_nodes::node::Node;
+
+use crate::state::NodeState;
+
+/// Where journals, mounts and logs of a node lie in its folder.
+pub fn site(state: &NodeState) -> Site {
+    let tools = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from).to_vec();
+    Site { folder: state.folder().join("hold"), tools, now: Timestamp::now() }
+}
+
+/// A node that is held, or would have been.
+#[derive(Debug)]
+pub struct Holding {
+    held: Option<Held>,
+    notes: Vec<Note>,
+    after: Option<(Node, Context)>,
+}
+
+/// Where paths are read while it is held.
+#[derive(Debug, Clone, Default)]
+pub struct View(Option<Mapping>);
+
+impl View {
+    /// Where a path is read.
+    pub fn reading(&self, live: &Path) -> PathBuf {
+        let shown = self.0.as_ref().and_then(|mapping| mapping.snapshot_of(live));
+        shown.unwrap_or_else(|| live.to_owned())
+    }
+}
+
+impl Holding {
+    /// Runs the hooks before a backup and holds the node.
+    pub fn enter(node: &Node, state: &NodeState) -> Self {
+        let context = Context { node: node.name().to_owned(), ..Context::default() };
+        let mut notes = hook_notes(hooks::before_backup(node, &context));
+        let held = match hold(node, state) {
+            Ok(held) => Some(held),
+            Err(error) => {
+                notes.push(Note::new("hold-failed", error.to_string()));
+                None
+            }
+        };
+        Self { held, notes, after: Some((node.clone(), context)) }
+    }
+
+    /// Where paths are read meanwhile.
+    pub fn view(&self) -> View {
+        View(self.held.as_ref().and_then(Held::mapping).cloned())
+    }
+
+    /// Lets it go and runs the hooks after a backup; says all that a person should know.
+    pub fn release(mut self) -> Vec<Note> {
+        let mut notes = std::mem::take(&mut self.notes);
+        match self.held.take().map(Held::release) {
+            Some(Ok(ended)) => notes.extend(ended.notes),
+            Some(Err(error)) => notes.push(Note::new("not-released", error.to_string())),
+            None => {}
+        }
+        if let Some((node, context)) = self.after.take() {
+            notes.extend(hook_notes(hooks::after_backup(&node, &context)));
+        }
+        notes
+    }
+}
+
+impl Drop for Holding {
+    /// On a way out that told nothing: the hold is released by its own guard, and the hooks still run.
+    fn drop(&mut self) {
+        drop(self.held.take());
+        if let Some((node, context)) = self.after.take() {
+            _ = hooks::after_backup(&node, &context);
+        }
+    }
+}
+
+fn hold(node: &Node, state: &NodeState) -> Result<Held, HoldError> {
+    let site = site(state);
+    let plan = Plan::of(node, &site, &Mounts::here()?)?;
+    let journal = Journal::open(&site.folder, node.name(), site.now)?;
+    hold::enter(&plan, journal)
+}
+
+fn hook_notes(result: Result<(), hooks::HookError>) -> Vec<Note> {
+    result.err().map(|error| Note::new("hook-failed", error.to_string())).into_iter().collect()
+}

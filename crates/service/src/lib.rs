@@ -1,0 +1,16 @@
+//! Where nodes and the repository meet: what a user asks for of a node, as calls that print nothing and decide everything below a face.
+#![forbid(unsafe_code)]
+
+pub mod backup;
+pub mod capture;
+pub mod certificate;
+pub mod drill;
+pub mod error;
+pub mod fencing;
+pub mod find;
+pub mod graft;
+pub mod holding;
+pub mod records;
+pub mod restore;
+pub mod staging;
+pub mod state;
