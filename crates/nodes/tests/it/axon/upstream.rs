@@ -1,5 +1,6 @@
 //! The real Axon: captured while its server is written to, started again from the copy; exported to its own `restore_applets`, re-keyed
 //! for another instance, merged into a third. Opt-in: `cargo xtask test-axon --upstream DIR --python FILE`.
+#![expect(clippy::print_stderr, reason = "the figures of a run that somebody watches")]
 
 use std::env;
 use std::fs;
