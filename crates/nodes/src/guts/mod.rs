@@ -13,28 +13,67 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::manifest::Note;
+use crate::node::Node;
 
-/// What a person must know of a data folder before trusting a backup of it.
+/// What a person must know before trusting a backup of this node: what is not on disk, what the node does not read, where the key is not.
 ///
 /// # Errors
-/// If the folder cannot be listed.
-pub fn warnings(data: &Path, rocksdb: &str) -> Result<Vec<Note>> {
+/// If a folder cannot be listed, or a path of the profile has a placeholder without a value.
+pub fn warnings(node: &Node) -> Result<Vec<Note>> {
+    let config = node.component("config")?.path;
+    let key = node.component("key")?.path;
     let mut notes = Vec::new();
-    if !data.join(rocksdb).join("CURRENT").exists() {
-        notes.push(Note::new(
-            "not-on-disk",
-            format!("{}: there is no object store here: this node keeps repositories, issues and accounts in memory, and no backup of files can hold them", data.display()),
-        ));
+    notes.extend(store(&node.component("objects")?.path));
+    notes.extend(settings(&config, &key));
+    notes.extend(sparse(&node.component("data")?.path)?);
+    Ok(notes)
+}
+
+fn store(rocksdb: &Path) -> Option<Note> {
+    let text = format!(
+        "{}: there is no object store: this node keeps repositories, issues and accounts in memory, and no backup of files can hold them",
+        rocksdb.display()
+    );
+    (!rocksdb.join("CURRENT").exists()).then(|| Note::new("not-on-disk", text))
+}
+
+fn settings(path: &Path, key: &Path) -> Vec<Note> {
+    let mut notes = Vec::new();
+    let config = match config::read(path) {
+        Ok(config) => config,
+        Err(error) => {
+            notes.push(Note::new("configuration", error.to_string()));
+            config::Config::default()
+        }
+    };
+    if !config.lacks.is_empty() {
+        let text = format!(
+            "{}: {} missing: the node ignores the whole file and writes to ./data",
+            path.display(),
+            config.lacks.join(", ")
+        );
+        notes.push(Note::new("configuration", text));
     }
+    if config.key.is_none() && !key.exists() {
+        let text = "no file holds the node's key: it is in the environment of the service, or there is none. Back up where it comes from";
+        notes.push(Note::new("no-key", text));
+    }
+    notes
+}
+
+fn sparse(data: &Path) -> Result<Option<Note>> {
     let (mut size, mut used) = (0, 0);
     weigh(data, &mut size, &mut used)?;
-    if size > used.saturating_mul(2) && size > 1 << 20 {
-        notes.push(Note::new(
+    let is_sparse = size > 1 << 20 && size > used.saturating_mul(2);
+    Ok(is_sparse.then(|| {
+        Note::new(
             "sparse",
-            format!("{}: files of {size} bytes take {used} bytes on disk: journals are sparse, which `cp` and tar without -S do not keep", data.display()),
-        ));
-    }
-    Ok(notes)
+            format!(
+                "{}: files of {size} bytes take {used} bytes on disk: journals are sparse, which `cp` and tar without -S do not keep",
+                data.display()
+            ),
+        )
+    }))
 }
 
 /// Adds up sizes and allocated space of files below a folder, in bytes.

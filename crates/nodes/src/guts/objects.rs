@@ -5,10 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::Path;
 
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 
 use crate::error::Result;
+use crate::kind::lsm::{self, read::Database};
 use crate::kind::{Outcome, Verified};
 
 /// How many faults are told apart; the rest is counted.
@@ -42,6 +44,17 @@ pub struct Objects {
     pub faults: Vec<String>,
     /// Objects that are named by others and are not there.
     pub missing: u64,
+}
+
+/// Counts and checks what is in a copy of the object store.
+///
+/// # Errors
+/// If it is no such store, or damaged.
+pub fn in_store(path: &Path) -> Result<Objects> {
+    let store = Database::open(path)?;
+    let plain =
+        |pair: Result<lsm::read::Pair>| pair.map(|pair| (pair.key, pair.value.into_bytes()));
+    count(store.pairs("objects")?.map(plain), store.pairs("refs")?.map(plain))
 }
 
 /// Counts and checks what is in an object store. It remembers 20 bytes for every link between objects.

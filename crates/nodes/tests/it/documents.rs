@@ -54,8 +54,17 @@ fn every_key_is_told_of() {
 
 #[test]
 fn every_kind_and_every_profile_is_told_of() {
-    let kinds =
-        ["files", "jsonl", "jsonl-chain", "sqlite", "rocksdb", "leveldb", "postgres", "git", "command"];
+    let kinds = [
+        "files",
+        "jsonl",
+        "jsonl-chain",
+        "sqlite",
+        "rocksdb",
+        "leveldb",
+        "postgres",
+        "git",
+        "command",
+    ];
     for name in kinds.into_iter().chain(builtin::names()) {
         assert!(PAGE.contains(&format!("`{name}`")), "{name}");
     }
@@ -68,7 +77,8 @@ fn every_kind_and_every_profile_is_told_of() {
 
 #[test]
 fn the_examples_can_be_read() {
-    let examples: Vec<&str> = PAGE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let examples: Vec<&str> =
+        PAGE.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     let whole = examples.iter().filter(|text| text.starts_with("name = "));
     assert_eq!(whole.clone().count(), 2);
     for text in whole {

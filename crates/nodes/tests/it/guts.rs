@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
-use nodekeep_nodes::guts::objects::{Objects, Pair, count};
+use nodekeep_nodes::guts::objects::{Objects, Pair, count, in_store};
 use nodekeep_nodes::guts::{key, warnings};
 use nodekeep_nodes::kind::Verified;
+use nodekeep_nodes::node::{Node, Registration};
+use nodekeep_nodes::profile::builtin;
 use ring::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 
 /// A store with objects by id.
@@ -79,6 +82,19 @@ fn objects_are_counted_and_followed() {
     assert!(verified.is_sound() && verified.position.counters["repositories"] == 2);
 }
 
+/// Written by RocksDB 10.4.2 as Guts' object store does it, from a repository that git made; the process ended without closing it.
+#[test]
+fn a_store_that_rocksdb_has_written_is_read() {
+    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/guts-store");
+    let found = in_store(&store).unwrap();
+    let counted =
+        (found.blobs, found.trees, found.commits, found.tags, found.references, found.repositories);
+    assert_eq!(counted, (4, 3, 2, 1, 2, 1));
+    assert_eq!((found.unreachable, found.missing), (1, 0));
+    assert_eq!(found.faults, Vec::<String>::new());
+    assert!(in_store(store.parent().unwrap()).is_err());
+}
+
 #[test]
 fn damage_is_named() {
     let (store, blob) = store();
@@ -134,18 +150,37 @@ fn many_faults_are_counted_not_listed() {
 }
 
 #[test]
-fn what_is_only_in_memory_is_said_loudly() {
+fn what_no_backup_can_hold_is_said_loudly() {
     let folder = tempfile::tempdir().unwrap();
-    let codes = |rocksdb: &str| -> Vec<String> {
-        warnings(folder.path(), rocksdb).unwrap().into_iter().map(|note| note.code).collect()
+    let (data, config) = (folder.path().join("data"), folder.path().join("config"));
+    fs::create_dir(&data).unwrap();
+    fs::create_dir(&config).unwrap();
+    let profile = builtin::find("guts").unwrap();
+    let paths = [("data".to_owned(), data.clone()), ("config".to_owned(), config.clone())].into();
+    let registration = Registration {
+        name: "g".to_owned(),
+        profile: "guts".to_owned(),
+        paths,
+        ..Default::default()
     };
-    assert_eq!(codes("rocksdb"), ["not-on-disk"]);
-    fs::create_dir(folder.path().join("rocksdb")).unwrap();
-    fs::write(folder.path().join("rocksdb/CURRENT"), "MANIFEST-000001\n").unwrap();
-    assert_eq!(codes("rocksdb"), Vec::<String>::new());
-    let sparse = fs::File::create(folder.path().join("journal")).unwrap();
-    sparse.set_len(100 << 20).unwrap();
-    assert_eq!(codes("rocksdb"), ["sparse"]);
+    let node = Node::new(registration, profile).unwrap();
+    let codes =
+        || -> Vec<String> { warnings(&node).unwrap().into_iter().map(|note| note.code).collect() };
+    assert_eq!(codes(), ["not-on-disk", "configuration", "no-key"]);
+
+    fs::write(config.join("config.yaml"), "api:\n  addr: '127.0.0.1:8080'\n").unwrap();
+    fs::write(config.join("node.key"), "ab".repeat(32)).unwrap();
+    let notes = warnings(&node).unwrap();
+    assert!(notes[1].text.contains("api.request_timeout_secs"), "{notes:?}");
+
+    fs::write(config.join("config.yaml"), "metrics: {enabled: true, addr: '127.0.0.1:9090'}\n")
+        .unwrap();
+    assert_eq!(codes(), ["not-on-disk"]);
+    fs::create_dir(data.join("rocksdb")).unwrap();
+    fs::write(data.join("rocksdb/CURRENT"), "MANIFEST-000001\n").unwrap();
+    assert_eq!(codes(), Vec::<String>::new());
+    fs::File::create(data.join("journal")).unwrap().set_len(100 << 20).unwrap();
+    assert_eq!(codes(), ["sparse"]);
 }
 
 #[test]
