@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    backup, check, completions, init, key, man, repo, restore, snapshot, status,
+    backup, check, completions, drill, health, init, key, maintenance, man, node, repo, restore,
+    runbook, snapshot, status,
 };
 use crate::settings::parse_rate;
 
@@ -92,6 +93,13 @@ pub enum Command {
     Restore(restore::Restore),
     Check(check::Check),
     Status(status::Status),
+    #[command(subcommand)]
+    Node(node::Node),
+    Health(health::Health),
+    Drill(drill::Drill),
+    #[command(subcommand)]
+    Maintenance(maintenance::Maintenance),
+    Runbook(runbook::Runbook),
     #[command(subcommand)]
     Snapshot(snapshot::Snapshot),
     #[command(subcommand)]

@@ -14,6 +14,21 @@ pub enum Error {
     /// The engine's word.
     #[error(transparent)]
     Engine(#[from] Engine),
+    /// A node, or its use-cases.
+    #[error(transparent)]
+    Service(#[from] nodekeep_service::error::Error),
+    /// A snapshot of files where one of a node is needed.
+    #[error("snapshot {snapshot} is of no node")]
+    NotOfANode { snapshot: String },
+    /// No drill of this id.
+    #[error("there is no drill {wanted}")]
+    NoDrill { wanted: String },
+    /// A certificate that is not believed.
+    #[error("{}: {why}", path.display())]
+    BadCertificate { path: PathBuf, why: String },
+    /// Something that only nodes of another profile can do.
+    #[error("the node `{node}` has the profile `{profile}`, which has no such maintenance")]
+    NotForProfile { node: String, profile: String },
     /// A file of this machine.
     #[error("cannot {action} {}: {source}", path.display())]
     File { path: PathBuf, action: &'static str, source: io::Error },
@@ -27,7 +42,7 @@ pub enum Error {
     #[error("there is no home directory to keep keys in")]
     NoHome,
     /// A word without a slash where a path or snapshot belongs.
-    #[error("`{word}` would be the name of a node, and nodes are not there yet")]
+    #[error("`{word}` is the name of a node; nodes and paths are not backed up together")]
     BareWord { word: String },
     /// A snapshot reference that cannot be read.
     #[error("`{wanted}` does not say which snapshot: `{part}` is no date, time or id")]
@@ -194,5 +209,11 @@ impl Error {
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         Self::Engine(Engine::Store(error))
+    }
+}
+
+impl From<nodekeep_nodes::error::Error> for Error {
+    fn from(error: nodekeep_nodes::error::Error) -> Self {
+        Self::Service(error.into())
     }
 }

@@ -2,7 +2,9 @@
 
 use std::io;
 
+use nodekeep_nodes::error::Error as Nodes;
 use nodekeep_repo::error::Error as Engine;
+use nodekeep_service::error::Error as Service;
 use nodekeep_store::{Op, StoreError, StoreErrorKind};
 use serde_json::json;
 
@@ -26,6 +28,7 @@ pub enum Class {
     NeedsConfirmation,
     Store,
     TryAgain,
+    WouldRewind,
     Interrupted,
     /// The reader of our output is gone.
     Pipe,
@@ -46,6 +49,7 @@ impl Class {
             Self::WouldOverwrite | Self::NeedsConfirmation => 9,
             Self::Store => 10,
             Self::TryAgain => 11,
+            Self::WouldRewind => 12,
             Self::Interrupted => 130,
             Self::Pipe => 141,
         }
@@ -66,6 +70,7 @@ impl Class {
             Self::NeedsConfirmation => "needs-confirmation",
             Self::Store => "store-unavailable",
             Self::TryAgain => "try-again",
+            Self::WouldRewind => "would-rewind",
             Self::Interrupted => "interrupted",
             Self::Pipe => "pipe",
         }
@@ -128,6 +133,9 @@ fn message(error: &Error) -> String {
 fn class(error: &Error) -> Class {
     match error {
         Error::Engine(engine) => engine_class(engine),
+        Error::Service(service) => service_class(service),
+        Error::NoDrill { .. } | Error::NotOfANode { .. } => Class::NotFound,
+        Error::BadCertificate { .. } => Class::Damaged,
         Error::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => Class::Pipe,
         Error::NoKeys { .. }
         | Error::Locked { .. }
@@ -158,6 +166,29 @@ fn class(error: &Error) -> Class {
         | Error::NoHome
         | Error::Exit(_) => Class::Failed,
         _ => Class::Usage,
+    }
+}
+
+fn service_class(error: &Service) -> Class {
+    match error {
+        Service::Repo(engine) => engine_class(engine),
+        Service::Node(Nodes::NodeName { .. } | Nodes::Profile { .. } | Nodes::Variable { .. }) => {
+            Class::Usage
+        }
+        Service::Node(Nodes::Damaged { .. })
+        | Service::State { .. }
+        | Service::NotWhole { .. }
+        | Service::Unsound { .. }
+        | Service::NotANode { .. } => Class::Damaged,
+        Service::NoNode { .. } | Service::NoSnapshot { .. } | Service::Nothing { .. } => {
+            Class::NotFound
+        }
+        Service::NodeExists { .. } => Class::WouldOverwrite,
+        Service::NoComponent { .. } | Service::NoRemedy { .. } => Class::Usage,
+        Service::Busy { .. } => Class::TryAgain,
+        Service::Rewinds { .. } | Service::Held { .. } => Class::WouldRewind,
+        Service::NoSigner => Class::NotAllowed,
+        _ => Class::Failed,
     }
 }
 
@@ -221,6 +252,7 @@ fn store_class(kind: StoreErrorKind) -> Class {
 fn hint(error: &Error) -> Option<String> {
     let text = match error {
         Error::Engine(engine) => return engine_hint(engine),
+        Error::Service(service) => return service_hint(service),
         Error::BareWord { word } => format!("A path has a slash: ./{word}"),
         Error::BadWhen { .. } => {
             "After @ comes latest, latest~2, a date (2026-11-19), a time (2026-11-19T08:00) or an id.".to_owned()
@@ -289,6 +321,34 @@ fn latest_of_many(groups: &[String]) -> String {
     let spelled = groups.iter().map(|path| format!("  {}", shell(&format!("{path}@latest"))));
     let lines: Vec<String> = spelled.collect();
     format!("Say whose latest:\n{}", lines.join("\n"))
+}
+
+fn service_hint(error: &Service) -> Option<String> {
+    let text = match error {
+        Service::Repo(engine) => return engine_hint(engine),
+        Service::NoNode { name, .. } => format!(
+            "Register it: nodekeep node add {name} --profile PROFILE\nA path has a slash: ./{name}"
+        ),
+        Service::NodeExists { name, .. } => {
+            format!("Take another name, or forget that one first: nodekeep node remove {name}")
+        }
+        Service::Rewinds { .. } => {
+            "Nothing was changed. Choose a remedy for each, or see the plan with --dry-run.".to_owned()
+        }
+        Service::Held { node, .. } => format!(
+            "If that machine is certainly off for good: nodekeep node retire {node} --from-repo\nFor a test instance: --as-copy --target DIR"
+        ),
+        Service::Busy { .. } => "Wait for it to end, and run this again.".to_owned(),
+        Service::NoSigner => {
+            "Give the machine a credential: nodekeep key add --writer NAME --out FILE, then --credential FILE".to_owned()
+        }
+        Service::Unsound { .. } | Service::NotWhole { .. } => {
+            "Nothing was put in place. Take an older snapshot (NODE@latest~1), or leave the component out: --skip NAME".to_owned()
+        }
+        Service::NoSnapshot { .. } => "`nodekeep snapshot list` shows what there is.".to_owned(),
+        _ => return None,
+    };
+    Some(text)
 }
 
 fn engine_hint(error: &Engine) -> Option<String> {

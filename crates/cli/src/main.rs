@@ -9,6 +9,7 @@ mod exit;
 mod home;
 mod interrupt;
 mod mount;
+mod nodes;
 mod output;
 mod portable;
 mod progress;

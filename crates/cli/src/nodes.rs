@@ -33,6 +33,7 @@ pub fn ground<'a>(
         state,
         scratch: app.home.scratch()?,
         host: app.settings.host.clone().unwrap_or_else(machine_label),
+        program: concat!("nodekeep ", env!("CARGO_PKG_VERSION")).to_owned(),
         monitor,
     })
 }
@@ -50,7 +51,8 @@ pub fn status_word(status: Status) -> &'static str {
 
 /// "412 blocks, 3 votes, tip 3fa9…".
 pub fn position_text(position: &Position) -> String {
-    let counters = position.counters.iter().map(|(name, n)| format!("{} {name}", render::count(*n)));
+    let counters =
+        position.counters.iter().map(|(name, n)| format!("{} {name}", render::count(*n)));
     let labels = position.labels.iter().map(|(name, text)| format!("{name} {text}"));
     counters.chain(labels).collect::<Vec<_>>().join(", ")
 }

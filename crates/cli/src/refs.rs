@@ -1,4 +1,4 @@
-//! How a person names a snapshot: an id, `latest`, `PATH@WHEN`, or a portable file.
+//! How a person names a snapshot: an id, `latest`, `PATH@WHEN`, `NODE@WHEN`, or a portable file.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};
 use nodekeep_repo::error::Error as Engine;
 use nodekeep_repo::repository::SnapshotRecord;
+use nodekeep_service::find;
 
 use crate::error::{Error, Result};
 use crate::render;
@@ -22,6 +23,8 @@ pub enum Reference {
     Id(String),
     /// Of a path, at a time.
     At { path: Vec<u8>, when: When, text: String },
+    /// Of a registered node, at a time.
+    Node { name: String, when: When },
     /// A portable file.
     File(PathBuf),
 }
@@ -62,8 +65,20 @@ pub fn parse(text: &str) -> Result<Reference> {
     match is_hex(text) {
         true if text.len() < 4 => Err(Error::ShortId { wanted: text.to_owned() }),
         true => Ok(Reference::Id(text.to_lowercase())),
-        false => Err(Error::BareWord { word: text.to_owned() }),
+        false => parse_node(text),
     }
+}
+
+fn parse_node(text: &str) -> Result<Reference> {
+    let (name, when) = match text.split_once('@') {
+        None => (text, When::Latest { back: 0 }),
+        Some((name, when)) => {
+            let bad = || Error::BadWhen { wanted: text.to_owned(), part: when.to_owned() };
+            (name, parse_when(when).ok_or_else(bad)?)
+        }
+    };
+    nodekeep_nodes::node::check_name(name)?;
+    Ok(Reference::Node { name: name.to_owned(), when })
 }
 
 /// Whether a word is a path and not the name of a node: it has a slash, or is only dots.
@@ -170,6 +185,7 @@ pub fn find(reference: &Reference, snapshots: &[SnapshotRecord], location: &str)
         Reference::Latest { back } => latest(snapshots, *back),
         Reference::Id(prefix) => by_id(snapshots.iter().collect(), prefix).map(whole),
         Reference::At { path, when, text } => at(snapshots, path, when, text),
+        Reference::Node { name, when } => of_node(snapshots, name, when),
         Reference::File(path) => Err(Error::FileNotSnapshot { path: path.clone() }),
     }
 }
@@ -238,6 +254,16 @@ fn at(snapshots: &[SnapshotRecord], path: &[u8], when: &When, text: &str) -> Res
     Ok(Found { record: record.clone(), inside })
 }
 
+fn of_node(snapshots: &[SnapshotRecord], name: &str, when: &When) -> Result<Found> {
+    let when = match when.clone() {
+        When::Latest { back } => find::When::Latest { back },
+        When::Before(end) => find::When::Before(end),
+        When::Id(prefix) => find::When::Id(prefix),
+    };
+    let (of_it, _) = find::of_node(snapshots, name);
+    Ok(whole(&find::pick(&of_it, name, &when, None)?.record))
+}
+
 fn moment(text: &str) -> &str {
     text.rsplit_once('@').map_or(text, |(_, when)| when)
 }
@@ -269,8 +295,16 @@ mod tests {
         assert_eq!(parse("4F2A").unwrap(), Reference::Id("4f2a".into()));
         assert_eq!(parse("x.nkb").unwrap(), Reference::File("x.nkb".into()));
         assert!(matches!(parse("4f2"), Err(Error::ShortId { .. })));
-        assert!(matches!(parse("guts"), Err(Error::BareWord { .. })));
-        assert!(matches!(parse("guts@latest"), Err(Error::BareWord { .. })));
+        assert!(matches!(
+            parse("guts"),
+            Ok(Reference::Node { when: When::Latest { back: 0 }, .. })
+        ));
+        assert!(matches!(
+            parse("guts@latest~2"),
+            Ok(Reference::Node { when: When::Latest { back: 2 }, .. })
+        ));
+        assert!(matches!(parse("guts@noon"), Err(Error::BadWhen { .. })));
+        assert!(parse("-x").is_err());
         assert!(matches!(parse("/srv@noon"), Err(Error::BadWhen { .. })));
     }
 

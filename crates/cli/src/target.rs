@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nodekeep_repo::reader::ChunkReader;
 use nodekeep_repo::repository::{Repository, SnapshotRecord};
+use nodekeep_service::find as nodes;
 
 use crate::error::Result;
 use crate::portable;
@@ -61,10 +62,21 @@ pub fn open(app: &App, text: &str, bases: &[PathBuf]) -> Result<Target> {
 /// # Errors
 /// If nothing or several match.
 pub fn find(repository: Repository, reference: &Reference) -> Result<Target> {
-    let (records, mut problems) = repository.snapshots_in(&repository.view()?)?;
+    let (mut records, mut problems) = repository.snapshots_in(&repository.view()?)?;
+    records.retain(|record| !nodes::is_record(record));
     match refs::find(reference, &records, repository.store().location()) {
         Ok(found) => Ok(Target { repository, record: found.record, inside: found.inside }),
         // What was meant may be among those that are damaged.
         Err(error) => Err(problems.pop().map_or(error, |(_, damage)| damage.into())),
     }
+}
+
+/// Every snapshot with files, oldest first: not the records of nodes.
+///
+/// # Errors
+/// If the repository cannot be read, or a snapshot is damaged.
+pub fn snapshots(repository: &Repository) -> Result<Vec<SnapshotRecord>> {
+    let mut records = repository.snapshots()?;
+    records.retain(|record| !nodes::is_record(record));
+    Ok(records)
 }

@@ -1,5 +1,7 @@
 //! `nodekeep backup`.
 
+mod node;
+
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
@@ -25,7 +27,7 @@ use crate::refs;
 use crate::render::{self, shell};
 use crate::session::{App, Need, Opened, warn_of_lost};
 
-/// Back up files and folders
+/// Back up nodes, files and folders
 #[derive(Debug, Args)]
 #[command(
     before_help = "Every snapshot is complete and costs what changed since the last. The first backup makes the repository and its recovery words."
@@ -42,14 +44,22 @@ Examples:
   nodekeep backup /etc /srv/data --exclude '*.tmp' --exclude-if-present .nobackup --one-file-system
   nodekeep backup ./data --tag release=1.2 --repo /mnt/disk/backups
   nodekeep backup ./data --dry-run
+  nodekeep backup guts
+  nodekeep backup guts --component consensus
   nodekeep backup ./data --output data.nkb
   nodekeep backup ./data --output monday.nkb --type incremental --base data.nkb
 
 Also spelled: backup create PATH.")]
 pub struct Backup {
-    /// Files and folders; a path has a slash: ./data
-    #[arg(value_name = "PATH", required = true)]
+    /// Files and folders, or the name of a node; a path has a slash: ./data
+    #[arg(value_name = "PATH|NODE", required = true)]
     paths: Vec<PathBuf>,
+    /// Of a node only these components
+    #[arg(long, value_name = "NAME", help_heading = "Nodes")]
+    component: Vec<String>,
+    /// Of a node not these components
+    #[arg(long, value_name = "NAME", help_heading = "Nodes")]
+    skip: Vec<String>,
     /// Leave out what matches
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
@@ -83,6 +93,10 @@ pub struct Backup {
     /// Look and count; write nothing
     #[arg(long)]
     dry_run: bool,
+    #[arg(long, hide = true)]
+    hot: bool,
+    #[arg(long, hide = true)]
+    consensus_only: bool,
     #[command(flatten)]
     guides: GuideOptions,
 }
@@ -172,6 +186,12 @@ fn parse_compression(text: &str) -> Result<Compression> {
 impl Backup {
     pub fn run(&self, app: &App) -> Result<()> {
         self.guides.explain(app)?;
+        if self.hot {
+            app.output.remark("Every backup of a node is hot: each component is copied consistently while it runs.");
+        }
+        if let Some(name) = self.named_node()? {
+            return self.node(app, &name);
+        }
         refuse_bare_words(&self.paths)?;
         let source = FsSource::new(self.paths.clone()).map_err(missing)?;
         let mut options = self.options(app, &source)?;
@@ -201,6 +221,29 @@ impl Backup {
         } else {
             Err(Error::Exit(exit::Class::Incomplete.exit_code()))
         }
+    }
+
+    /// The node that is meant, if a single word without a slash is.
+    fn named_node(&self) -> Result<Option<String>> {
+        let bare =
+            |path: &PathBuf| path.to_str().filter(|text| !refs::is_path(text)).map(str::to_owned);
+        match self.paths.as_slice() {
+            [one] => {
+                let node = bare(one);
+                if node.is_some() && self.output.is_some() {
+                    return Err(Error::Options(
+                        "a node goes into a repository; export its snapshot: nodekeep snapshot export NODE@latest --output FILE",
+                    ));
+                }
+                Ok(node)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn node_options(&self, app: &App) -> Result<BackupOptions> {
+        let none = FsSource::none();
+        self.options(app, &none)
     }
 
     fn options(&self, app: &App, source: &FsSource) -> Result<BackupOptions> {

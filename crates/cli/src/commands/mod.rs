@@ -3,15 +3,22 @@
 pub mod backup;
 pub mod check;
 pub mod completions;
+pub mod drill;
+pub mod health;
 pub mod init;
 pub mod key;
+pub mod maintenance;
 pub mod man;
+pub mod node;
 pub mod overview;
 pub mod repo;
 pub mod restore;
+pub mod runbook;
 pub mod snapshot;
 pub mod status;
 mod worst_day;
+
+pub use init::machine_label;
 
 use crate::args::Command;
 use crate::error::Result;
@@ -29,6 +36,11 @@ pub fn run(command: Option<Command>, app: &App) -> Result<()> {
         Some(Command::Restore(args)) => args.run(app),
         Some(Command::Check(args)) => args.run(app),
         Some(Command::Status(args)) => args.run(app),
+        Some(Command::Node(command)) => command.run(app),
+        Some(Command::Health(args)) => args.run(app),
+        Some(Command::Drill(args)) => args.run(app),
+        Some(Command::Maintenance(command)) => command.run(app),
+        Some(Command::Runbook(args)) => args.run(app),
         Some(Command::Snapshot(command)) => command.run(app),
         Some(Command::Key(command)) => command.run(app),
         Some(Command::Repo(command)) => command.run(app),

@@ -1,5 +1,6 @@
 //! `nodekeep` alone: what lies here, what is safe, and three next steps.
 
+use crate::target::snapshots;
 use nodekeep_repo::error::Error as Engine;
 use nodekeep_repo::repository::SnapshotRecord;
 use serde_json::json;
@@ -38,7 +39,7 @@ fn nothing(app: &App, location: &str) -> Result<()> {
 
 fn known(app: &App, opened: &Opened) -> Result<()> {
     let records = match opened.repository.capability().reads_trees {
-        true => Some(opened.repository.snapshots_in(&opened.repository.view()?)?.0),
+        true => Some(snapshots(&opened.repository)?),
         false => None,
     };
     let pending = opened.keys.words_pending().is_some();

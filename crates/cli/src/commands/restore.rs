@@ -1,9 +1,12 @@
 //! `nodekeep restore`.
 
+mod node;
+
 use std::path::PathBuf;
 
 use clap::Args;
 use nodekeep_repo::restore::{Action, RestoreOptions, RestorePlan, RestoreReport, Target as Place};
+use nodekeep_service::find::NodeSnapshot;
 use serde_json::{Value, json};
 
 use super::snapshot::{reference_help, unreadable};
@@ -32,6 +35,9 @@ Examples:
   nodekeep restore 4f2a91c0 plan.md --target /tmp/x
   nodekeep restore /etc@latest --dry-run
   nodekeep restore backup.nkb --target ./restored
+  nodekeep restore guts --dry-run
+  nodekeep restore guts@2026-11-19 --remedy consensus=without
+  nodekeep restore relay1 --as-copy --target ./test-instance
 
 Also spelled: backup restore. recover, resync, restoresync, reset and clone print the restore they mean."))]
 pub struct Restore {
@@ -64,6 +70,27 @@ pub struct Restore {
     /// Do not ask before restoring in place
     #[arg(long)]
     yes: bool,
+    /// Of a node only these components
+    #[arg(long, value_name = "NAME", help_heading = "Nodes")]
+    component: Vec<String>,
+    /// Of a node not these components
+    #[arg(long, value_name = "NAME", help_heading = "Nodes")]
+    skip: Vec<String>,
+    /// Where a folder of the node lies now
+    #[arg(long, value_name = "NAME=DIR", help_heading = "Nodes")]
+    path: Vec<String>,
+    /// A test instance in --target, without what makes it the same node
+    #[arg(long, help_heading = "Nodes")]
+    as_copy: bool,
+    /// What to do where the fence refuses: advance, import, drop or without
+    #[arg(long, value_name = "RULE=HOW", help_heading = "Nodes")]
+    remedy: Vec<String>,
+    /// Restore backwards all the same; the reason is recorded
+    #[arg(long, value_name = "REASON", help_heading = "Nodes")]
+    accept_rollback: Option<String>,
+    /// Do not start the node afterwards
+    #[arg(long, help_heading = "Nodes")]
+    leave_stopped: bool,
 }
 
 impl Restore {
@@ -72,6 +99,12 @@ impl Restore {
             return worst_day::list(app);
         };
         let target = target::open(app, snapshot, &self.base)?;
+        if let Some(of_node) = self.of_node(&target)? {
+            return match self.as_copy {
+                true => self.as_copy(app, &target, &of_node),
+                false => self.node(app, &target, &of_node),
+            };
+        }
         let mut options = self.options(app, &target);
         if self.dry_run {
             return self.dry_run(app, &target, options);
@@ -89,6 +122,19 @@ impl Restore {
             Ok(())
         } else {
             Err(Error::Exit(exit::Class::Incomplete.exit_code()))
+        }
+    }
+
+    /// The snapshot of a node, unless only its files are wanted.
+    fn of_node(&self, target: &Target) -> Result<Option<NodeSnapshot>> {
+        let wants_files = self.target.is_some() && !self.as_copy;
+        if wants_files || target.inside.is_some() || !self.subpaths.is_empty() {
+            return Ok(None);
+        }
+        let found = NodeSnapshot::of(&target.record).transpose()?;
+        match (&found, self.as_copy) {
+            (None, true) => Err(Error::NotOfANode { snapshot: target.record.id.short() }),
+            _ => Ok(found),
         }
     }
 

@@ -3,6 +3,7 @@
 use clap::Args;
 use nodekeep_repo::repository::SnapshotRecord;
 use nodekeep_repo::roster::Role;
+use nodekeep_service::find::is_record;
 use serde_json::{Value, json};
 
 use super::backup::{repository_line, still_missing};
@@ -55,7 +56,8 @@ impl State {
         let mut problems = view.problems.len();
         let groups = match opened.repository.capability().reads_trees {
             true => {
-                let (records, bad) = opened.repository.snapshots_in(&view)?;
+                let (mut records, bad) = opened.repository.snapshots_in(&view)?;
+                records.retain(|record| !is_record(record));
                 problems += bad.len();
                 Some(group(records))
             }

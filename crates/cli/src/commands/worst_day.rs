@@ -1,6 +1,7 @@
 //! What there is to restore, and what to type: for the day on which nothing is left but the program, the words and the emergency card.
 
 use nodekeep_repo::repository::SnapshotRecord;
+use nodekeep_service::find::is_record;
 use serde_json::json;
 
 use super::init::repo_option;
@@ -17,7 +18,8 @@ pub fn list(app: &App) -> Result<()> {
     let opened = app.open(Need::Read)?;
     let view = opened.repository.view()?;
     warn_of_lost(app, &opened, &view)?;
-    let (records, problems) = opened.repository.snapshots_in(&view)?;
+    let (mut records, problems) = opened.repository.snapshots_in(&view)?;
+    records.retain(|record| !is_record(record));
     for (object, error) in problems.iter().filter(|_| !app.output.json) {
         app.output.alert(format!("{object}: {error}"));
     }

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::manifest::Note;
 use crate::position::Position;
 use crate::profile::{JsonlRule, Kind, SqliteRule, Variables};
@@ -27,7 +27,7 @@ use crate::profile::{JsonlRule, Kind, SqliteRule, Variables};
 /// Makes what lies at the request's path fit to be read, by its kind.
 ///
 /// # Errors
-/// Those of the kind; [`Error::Unsupported`] for one that this build cannot capture.
+/// Those of the kind.
 pub fn capture(kind: &Kind, request: &Request<'_>) -> Result<Captured> {
     match kind {
         Kind::Files => files::capture(request),
@@ -36,19 +36,15 @@ pub fn capture(kind: &Kind, request: &Request<'_>) -> Result<Captured> {
         Kind::Sqlite(rule) => sqlite::capture(request, rule),
         Kind::Git => git::capture(request),
         Kind::Rocksdb | Kind::Leveldb => lsm::capture(request),
-        Kind::Postgres(_) | Kind::Command(_) => {
-            Err(unsupported(kind, request.path))
-        }
         Kind::Postgres(rule) => postgres::capture(request, rule),
         Kind::Command(rule) => dump::capture(request, rule),
-        Kind::Rocksdb | Kind::Leveldb => Err(unsupported(kind, request.path)),
     }
 }
 
 /// Checks a copy that nobody uses, by the rules of its kind. `patience` is for what is started to check it.
 ///
 /// # Errors
-/// Those of the kind, if the copy cannot be looked at; [`Error::Unsupported`] for one that this build cannot verify.
+/// Those of the kind, if the copy cannot be looked at.
 pub fn verify(
     kind: &Kind,
     path: &Path,
@@ -62,12 +58,8 @@ pub fn verify(
         Kind::Sqlite(rule) => sqlite::verify(path, rule),
         Kind::Git => git::verify(path),
         Kind::Rocksdb | Kind::Leveldb => lsm::verify(path),
-        Kind::Postgres(_) | Kind::Command(_) => {
-            Err(unsupported(kind, path))
-        }
         Kind::Postgres(rule) => postgres::verify(path, rule, patience),
         Kind::Command(rule) => dump::verify(path, rule, variables, patience),
-        Kind::Rocksdb | Kind::Leveldb => Err(unsupported(kind, path)),
     }
 }
 
@@ -81,17 +73,6 @@ pub fn recognise(path: &Path) -> Option<Kind> {
         (jsonl::is_one, Kind::Jsonl(JsonlRule::default())),
     ];
     tests.into_iter().find_map(|(is_one, kind)| is_one(path).then_some(kind))
-    match path {
-        _ if sqlite::is_one(path) => Some(Kind::Sqlite(SqliteRule::default())),
-        _ if git::is_one(path) => Some(Kind::Git),
-        _ if jsonl::is_one(path) => Some(Kind::Jsonl(JsonlRule::default())),
-        _ => None,
-    }
-}
-
-fn unsupported(kind: &Kind, path: &Path) -> Error {
-    let reason = format!("this build of Nodekeep has no `{}`: use another kind", kind.word());
-    Error::Unsupported { path: path.to_owned(), reason }
 }
 
 /// What is asked of a kind.

@@ -2,7 +2,7 @@
 //!
 //! Facts are those of its version 93: `scripts/system-maintenance.mjs`, `scripts/backup-data.mjs` and the services that write the files.
 
-mod check;
+pub mod check;
 pub mod health;
 pub mod import;
 pub mod maintenance;

@@ -75,7 +75,8 @@ impl Add {
         let main = profile.roots.first().map_or("", |root| root.name.as_str());
         let folder = |text: &String| {
             let (name, path) = text.split_once('=').unwrap_or((main, text));
-            let absolute = std::path::absolute(path).map_err(Error::file(Path::new(path), "find"))?;
+            let absolute =
+                std::path::absolute(path).map_err(Error::file(Path::new(path), "find"))?;
             Ok((name.to_owned(), absolute))
         };
         self.path.iter().map(folder).collect()

@@ -55,7 +55,8 @@ fn text(found: &Detection) -> String {
         );
     }
     if found.is_cut_short {
-        lines.push("There was more than could be looked at: name a folder nearer to it.".to_owned());
+        lines
+            .push("There was more than could be looked at: name a folder nearer to it.".to_owned());
     }
     lines.join("\n\n")
 }
@@ -63,12 +64,16 @@ fn text(found: &Detection) -> String {
 fn guess_text(guess: &Guess) -> String {
     let paths: Vec<String> =
         guess.paths.iter().map(|(name, path)| format!("{name}={}", path.display())).collect();
-    let mut options: Vec<String> = paths.iter().map(|path| format!(" --path {}", shell(path))).collect();
+    let mut options: Vec<String> =
+        paths.iter().map(|path| format!(" --path {}", shell(path))).collect();
     options.extend(guess.missing.iter().map(|name| format!(" --path {name}=DIR")));
     render::fields(&[
         (&guess.profile, paths.join(" ")),
         ("because", guess.why.join(", ")),
-        ("register it", format!("nodekeep node add {0} --profile {0}{1}", guess.profile, options.concat())),
+        (
+            "register it",
+            format!("nodekeep node add {0} --profile {0}{1}", guess.profile, options.concat()),
+        ),
     ])
 }
 

@@ -27,7 +27,9 @@ impl List {
             table.row([node.name().to_owned(), node.profile.title.clone(), folders.join(" ")]);
         }
         match table.is_empty() {
-            true => app.output.say("No nodes are registered. Look for some: nodekeep node detect")?,
+            true => {
+                app.output.say("No nodes are registered. Look for some: nodekeep node detect")?
+            }
             false => app.output.answer(table.text())?,
         }
         let documents = nodes.iter().map(show::document).collect::<Result<Vec<_>>>()?;

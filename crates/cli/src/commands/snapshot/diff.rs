@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use nodekeep_nodes::position::Position;
 use nodekeep_repo::diff::{Change, ChangeKind, diff};
 use nodekeep_repo::reader::ChunkReader;
 use nodekeep_repo::tree::Entry;
+use nodekeep_service::find::NodeSnapshot;
 use serde_json::{Value, json};
 
 use super::reference_help;
@@ -58,7 +60,12 @@ impl Diff {
             render::count(tally.metadata),
             render::count(tally.type_changed),
         ))?;
+        let steps = steps(&before, &after)?;
+        if !steps.is_empty() {
+            app.output.say(format!("\nIn the node's terms: {}.", steps.join(", ")))?;
+        }
         app.output.document(&json!({
+            "steps": steps,
             "before": before.record.id.hex(),
             "after": after.record.id.hex(),
             "changes": values,
@@ -79,6 +86,23 @@ impl Diff {
             false => target::find(before.repository.clone(), &reference),
         }
     }
+}
+
+/// "412 blocks, 3 votes": how far a node came between two of its snapshots.
+fn steps(before: &Target, after: &Target) -> Result<Vec<String>> {
+    let pair = (NodeSnapshot::of(&before.record), NodeSnapshot::of(&after.record));
+    let (Some(before), Some(after)) = pair else { return Ok(Vec::new()) };
+    let total = |snapshot: &NodeSnapshot| {
+        let mut all = Position::default();
+        snapshot.manifest.components.iter().for_each(|record| all.join(&record.position));
+        all
+    };
+    let (before, after) = (total(&before?), total(&after?));
+    let step = |(name, from, to): (&str, u64, u64)| match to.checked_sub(from) {
+        Some(more) => format!("{} more {name}", render::count(more)),
+        None => format!("{} fewer {name}", render::count(from - to)),
+    };
+    Ok(before.steps(&after).into_iter().map(step).collect())
 }
 
 fn compare(

@@ -1,5 +1,6 @@
 //! `nodekeep snapshot find`.
 
+use crate::target::snapshots;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 
@@ -46,7 +47,7 @@ impl Find {
         let reader = target::reader(&repository)?;
         let records = match &self.snapshot {
             Some(text) => vec![target::find(repository, &refs::parse(text)?)?.record],
-            None => repository.snapshots()?,
+            None => snapshots(&repository)?,
         };
         let mut search = Search {
             reader,

@@ -1,5 +1,6 @@
 //! `nodekeep snapshot list`.
 
+use nodekeep_service::find::is_record;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -52,7 +53,7 @@ impl List {
         let (mut records, mut problems) = repository.snapshots_in(&view)?;
         problems.extend(hidden_by_damage(view));
         let wanted: Vec<Vec<u8>> = self.paths.iter().map(|path| refs::resolved(path)).collect();
-        records.retain(|record| self.matches(record, &wanted));
+        records.retain(|record| !is_record(record) && self.matches(record, &wanted));
         let groups = self.newest(group(records));
         match groups.is_empty() {
             true => {

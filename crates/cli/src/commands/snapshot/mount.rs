@@ -1,5 +1,6 @@
 //! `nodekeep snapshot mount`.
 
+use crate::target::snapshots;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -36,7 +37,7 @@ impl Mount {
         let (repository, top) = match self.snapshot.as_str() {
             "all" => {
                 let repository = app.open(Need::Read)?.repository;
-                let records = repository.snapshots()?;
+                let records = snapshots(&repository)?;
                 let folders = records.iter().map(|record| (folder_name(record), content(record)));
                 (repository, Branch::Folder(folders.collect()))
             }

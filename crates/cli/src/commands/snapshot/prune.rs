@@ -1,5 +1,6 @@
 //! `nodekeep snapshot prune`.
 
+use crate::target::snapshots;
 use clap::Args;
 use jiff::tz::TimeZone;
 use nodekeep_repo::collect::{CollectOptions, CollectionReport, Postponed};
@@ -93,7 +94,7 @@ impl Prune {
         }
         let opened = app.open(Need::Own)?;
         let repository = &opened.repository;
-        let records = repository.snapshots()?;
+        let records = snapshots(repository)?;
         let now = time::now_ms() / 1000;
         let decisions = decide(
             &records.iter().map(dated).collect::<Vec<_>>(),

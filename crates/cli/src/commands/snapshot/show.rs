@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use nodekeep_service::find::NodeSnapshot;
 use serde_json::json;
 
 use super::list::document;
 use super::reference_help;
 use crate::error::Result;
+use crate::nodes;
 use crate::refs;
 use crate::render::{self, time};
 use crate::session::App;
@@ -33,7 +35,11 @@ pub struct Show {
 impl Show {
     pub fn run(&self, app: &App) -> Result<()> {
         let target = target::open(app, &self.snapshot, &self.base)?;
+        let of_node = NodeSnapshot::of(&target.record).transpose()?;
         app.output.answer(text(&target))?;
+        if let Some(node) = &of_node {
+            app.output.answer(format!("\n{}", node_text(node)))?;
+        }
         let snapshot = &target.record.snapshot;
         let mut value = document(&target.record);
         value["excludes"] = json!(snapshot.excludes);
@@ -43,6 +49,8 @@ impl Show {
             .iter()
             .map(|(name, bytes)| json!({ "name": name, "size": bytes.len() }))
             .collect();
+        value["node"] =
+            of_node.map_or(json!(null), |node| nodes::manifest_document(&node.manifest));
         app.output.document(&value)
     }
 }
@@ -76,6 +84,23 @@ fn text(target: &Target) -> String {
         out.push_str(&format!("\n\nCould not be read:\n{}", unreadable(&snapshot.errors)));
     }
     out
+}
+
+/// What the node itself was, in its own terms.
+fn node_text(node: &NodeSnapshot) -> String {
+    let manifest = &node.manifest;
+    let fields = render::fields(&[
+        ("node", format!("{} ({})", manifest.node, manifest.profile)),
+        ("captured", manifest.captured_at.clone()),
+        ("machine", format!("{} ({})", manifest.machine.host, render::short(&manifest.machine.id))),
+        (
+            "complete",
+            if manifest.is_complete() { "yes".to_owned() } else { "no: see below".to_owned() },
+        ),
+    ]);
+    let notes: Vec<String> =
+        manifest.hold_notes.iter().map(|note| format!("\n{}: {}", note.code, note.text)).collect();
+    format!("{fields}\n\n{}{}", nodes::components_text(&manifest.components), notes.concat())
 }
 
 fn holds(target: &Target) -> String {

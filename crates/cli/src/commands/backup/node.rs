@@ -1,0 +1,107 @@
+//! `nodekeep backup NODE`.
+
+use nodekeep_nodes::manifest::{Manifest, Note};
+use nodekeep_service::backup::{NodeBackup, is_failure};
+use nodekeep_service::capture::Wish;
+use serde_json::json;
+
+use super::{Backup, holds, remember, repository_line, still_missing, took};
+use crate::commands::snapshot::unreadable;
+use crate::error::{Error, Result};
+use crate::exit;
+use crate::nodes;
+use crate::progress::Progress;
+use crate::render;
+use crate::session::{App, Opened};
+
+impl Backup {
+    /// Backs up a registered node.
+    ///
+    /// # Errors
+    /// Exit code 3 if something required of it is not in the snapshot, or the node was not held and let go as planned.
+    pub fn node(&self, app: &App, name: &str) -> Result<()> {
+        let state = nodes::state(app);
+        let node = state.load(name)?;
+        let (opened, made) = self.repository(app)?;
+        let mut options = self.node_options(app)?;
+        options.cache = Some(app.home.cache(&opened.repository.id()));
+        let progress = Progress::start(&app.output, "Backing up");
+        let ground = nodes::ground(app, &state, &opened.repository, &progress)?;
+        let done = ground.backup(&node, &self.node_wish(), &options)?;
+        progress.close();
+        opened.pin()?;
+        remember(app, &opened, done.report.snapshot)?;
+        tell(app, &opened, &done)?;
+        let missing = still_missing(&opened, made.as_ref(), Some(render::time::now_ms()));
+        if !missing.is_empty() && !self.dry_run {
+            app.output.say(format!("\nStill missing:\n{missing}"))?;
+        }
+        app.output.document(&json!({
+            "node": name,
+            "snapshot": done.report.snapshot.map(|id| id.hex()),
+            "whole": done.is_whole(),
+            "manifest": nodes::manifest_document(&done.manifest),
+            "counts": render::json::counts(&done.report.counts),
+            "unreadable": render::json::unreadable(&done.report.errors),
+            "seconds": done.report.elapsed.as_secs_f64(),
+        }))?;
+        if let Some(made) = &made {
+            made.confirm(app)?;
+        }
+        match done.is_whole() {
+            true => Ok(()),
+            false => Err(Error::Exit(exit::Class::Incomplete.exit_code())),
+        }
+    }
+
+    fn node_wish(&self) -> Wish {
+        let mut only = self.component.clone();
+        if self.consensus_only {
+            only.push("consensus".to_owned());
+        }
+        Wish { only, skip: self.skip.clone() }
+    }
+}
+
+fn tell(app: &App, opened: &Opened, done: &NodeBackup) -> Result<()> {
+    let (report, manifest) = (&done.report, &done.manifest);
+    let verb = if report.snapshot.is_none() { "Would back up" } else { "Backed up" };
+    app.output.say(format!("{verb} the node {} ({})", manifest.node, manifest.profile))?;
+    let new = format!(
+        "{} read, {} stored",
+        render::size(report.counts.bytes_read),
+        render::size(report.counts.bytes_added)
+    );
+    app.output.say(render::fields(&[
+        ("snapshot", report.snapshot.map_or(String::new(), |id| id.short())),
+        ("files", holds(report)),
+        ("new data", new),
+        ("held by", held(manifest)),
+        ("time", took(report)),
+        ("repository", repository_line(opened)),
+    ]))?;
+    app.output.say(format!("\n{}", nodes::components_text(&manifest.components)))?;
+    for note in &manifest.hold_notes {
+        tell_note(app, note)?;
+    }
+    if !report.errors.is_empty() {
+        app.output.alert(format!("\nCould not be read:\n{}", unreadable(&report.errors)));
+    }
+    Ok(())
+}
+
+fn held(manifest: &Manifest) -> String {
+    match serde_json::to_value(manifest.hold) {
+        Ok(serde_json::Value::String(word)) if word != "none" => word,
+        _ => String::new(),
+    }
+}
+
+fn tell_note(app: &App, note: &Note) -> Result<()> {
+    let text = format!("\n{}: {}", note.code, render::path(note.text.as_bytes()));
+    if is_failure(note) {
+        app.output.alert(text);
+        return Ok(());
+    }
+    app.output.say(text)
+}
