@@ -68,11 +68,13 @@ impl<'a> Collector<'a> {
     /// Deletes what finished collections left, abandons one that was cut off before it condemned anything, and finishes one that did.
     fn settle_earlier(&mut self) -> Result<()> {
         finish::sweep_leftovers(self.repo, &self.repo.view()?)?;
+        settled!("abandon", self.repo.roster_hash(), self.report);
         for collection in self.repo.view()?.collections {
             if collection.outcome.is_none() {
                 self.decide(collection.number, None)?;
             }
         }
+        settled!("resume", self.repo.roster_hash(), self.report);
         let view = self.repo.view()?;
         let condemned: BTreeSet<PackRef> =
             view.collections.iter().flat_map(condemned).copied().collect();
@@ -89,7 +91,7 @@ impl<'a> Collector<'a> {
                 fresh: Vec::new(),
                 stale: Vec::new(),
             };
-            self.report.checkpoint = Some(finish.resume(&|| self.monitor.interrupted())?);
+            self.report.checkpoint = finish.resume(&|| self.monitor.interrupted())?;
             self.report.finished = last;
         }
         Ok(())
@@ -122,7 +124,7 @@ impl<'a> Collector<'a> {
                 fresh: Vec::new(),
                 stale: Vec::new(),
             };
-            self.report.checkpoint = Some(finish.run()?);
+            self.report.checkpoint = finish.run()?;
         }
         Ok(())
     }
@@ -204,8 +206,11 @@ impl<'a> Collector<'a> {
             fresh: segments,
             stale: survey.stale_segments(),
         };
-        self.report.checkpoint = Some(finish.run()?);
-        self.report.collection = Some(number);
+        self.report.checkpoint = finish.run()?;
+        match self.report.checkpoint {
+            Some(_) => self.report.collection = Some(number),
+            None => self.postpone(Postponed::Collection(number)),
+        }
         Ok(())
     }
 

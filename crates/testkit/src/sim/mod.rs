@@ -5,6 +5,7 @@
 
 mod actor;
 mod cast;
+mod experts;
 mod explore;
 mod faults;
 mod intern;

@@ -95,6 +95,18 @@ pub const SCENARIOS: &[Scenario] = &[
         two_collectors(ERRORS, bug)
     }),
     scenario!("successor", false, "a writer, a collector cut off anywhere, and another", successor),
+    scenario!("heal", false, "a healing, and a writer that needs what is lost", |bug| healing(
+        true, false, bug
+    )),
+    scenario!("heal-collect", false, "a healing beside a collector", |bug| healing(
+        false, true, bug
+    )),
+    scenario!(
+        "overslept",
+        false,
+        "a writer that sleeps through three checkpoints and a fence",
+        overslept
+    ),
     scenario!("restore", true, "a restore while a collector rewrites what it reads", restore),
     scenario!("init", true, "a repository is made twice at once, each cut off anywhere", |bug| {
         creation(NONE, bug)
@@ -219,6 +231,41 @@ fn successor(bug: Option<Bug>) -> Explorer {
     explorer(&cast, &actors, vec![first], vec![second], NONE, false)
 }
 
+/// What the second snapshot needs is lost, and a replica has it.
+fn healing(writes: bool, collects: bool, bug: Option<Bug>) -> Explorer {
+    let mut cast = Cast::new(1, bug);
+    let first = cast.back_up(0, "first", &files(&[("x", large(b'x'))]));
+    let others = cast.data_packs();
+    let second = cast.back_up(0, "second", &files(&[("y", large(b'y'))]));
+    let lost: Vec<String> =
+        cast.data_packs().into_iter().filter(|name| !others.contains(name)).collect();
+    let third = cast.back_up(0, "third", &files(&[("x", large(b'x')), ("z", large(b'z'))]));
+    let replica = cast.lose(&lost);
+    let mut actors = vec![may(cast.healer("healer", &replica, second))];
+    if writes {
+        actors.push(may(cast.writer(0, "writer A", files(&[("y", large(b'y'))]), None)));
+    }
+    if collects {
+        actors.push(may(cast.collector("collector", vec![third], PATIENT)));
+    }
+    let (mut stock, mut trie) = (Stock::default(), Trie::new());
+    let world = cast.world(&mut stock);
+    let experts = cast.healing_experts(&replica);
+    let judge = Judge::new(&mut trie, experts, vec![first], vec![third], false);
+    Explorer::new(stock, trie, judge, world, &actors, NONE)
+}
+
+fn overslept(bug: Option<Bug>) -> Explorer {
+    let (mut cast, [first, second]) = stocked(bug);
+    let third = cast.back_up(1, "third", &files(&[("z", large(b'z'))]));
+    let fourth = cast.back_up(1, "fourth", &files(&[("w", large(b'w'))]));
+    let deletes = vec![vec![second], vec![third], vec![fourth]];
+    let writer = may(cast.writer(0, "writer A", files(&[("x", large(b'x'))]), None));
+    let collector = must(cast.collecting("collector", deletes, IMPATIENT));
+    let gone = vec![second, third, fourth];
+    explorer(&cast, &[writer, collector], vec![first], gone, NONE, false)
+}
+
 /// Three snapshots; without the first, half of a pack that the second needs is unused; without the third, a whole one.
 fn compactable(bug: Option<Bug>) -> (Cast, [SnapshotId; 3]) {
     let mut cast = Cast::new(1, bug);
@@ -271,7 +318,7 @@ fn remove(bug: Option<Bug>) -> Explorer {
         member.map_or(Ok(()), |id| repo.remove_member(&id))?;
         repo.collect(
             &[],
-            &CollectOptions { max_unused_percent: 5, patience_secs: PATIENT },
+            &CollectOptions { max_unused_percent: 0, patience_secs: PATIENT },
             &Silent,
         )
         .map(drop)
