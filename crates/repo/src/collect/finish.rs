@@ -67,7 +67,7 @@ impl Finish<'_> {
         loop {
             let view = self.repo.view()?;
             refuse_damage(&view)?;
-            if self.is_over(&view) {
+            if !self.condemned.is_empty() && self.is_over(&view) {
                 return Ok(None);
             }
             if sessions::end_earlier(self.repo, &view)? {
@@ -104,17 +104,30 @@ impl Finish<'_> {
     /// Whether a checkpoint says that the collection is over. Then its outcome may have been abandoned and swept away before the slot was
     /// taken again: what is condemned there is condemned by nobody, and whoever did not abandon it has finished it.
     fn is_over(&self, view: &View) -> bool {
-        !planted!(TrustOutcome) && !self.condemned.is_empty() && over(view) >= self.collections
+        !planted!(TrustOutcome) && over(view) >= self.collections
     }
 
-    /// Finishes what a crash cut off. The keeper's segments that nothing names may describe the copies of what is condemned.
+    /// Finishes what a crash cut off; `None` if somebody else has done so.
     pub(crate) fn resume(mut self, stop: &dyn Fn() -> bool) -> Result<Option<u64>> {
-        let (_, keeper) = self.repo.keeper()?;
-        let view = self.repo.view()?;
-        refuse_damage(&view)?;
-        if self.is_over(&view) {
-            return Ok(None);
+        loop {
+            let view = self.repo.view()?;
+            refuse_damage(&view)?;
+            if self.is_over(&view) {
+                return Ok(None);
+            }
+            self.look_for_copies(&view)?;
+            self.prove(&view, stop)?;
+            self.repo.store().barrier()?;
+            if let Some(number) = self.publish(&view)? {
+                return Ok(Some(number));
+            }
+            // Another keeper was faster, or a session had to be ended first.
         }
+    }
+
+    /// The keeper's segments that nothing names may describe the copies of what is condemned.
+    fn look_for_copies(&mut self, view: &View) -> Result<()> {
+        let (_, keeper) = self.repo.keeper()?;
         let listed = self.repo.store().list(names::WRITERS)?;
         let packs: HashSet<String> = listed.iter().map(|object| object.name.clone()).collect();
         let named: BTreeSet<SegmentRef> = view.segments.iter().copied().collect();
@@ -126,10 +139,8 @@ impl Finish<'_> {
         let sources: BTreeSet<SegmentRef> = named.iter().chain(whole).copied().collect();
         let there = |info: &PackInfo| packs.contains(&info.pack.name());
         self.fresh = self.rewrite(&sources, &view.held, &there)?.into_iter().collect();
-        self.prove(&view, stop)?;
-        self.repo.store().barrier()?;
         self.stale = sources.into_iter().chain(unnamed).collect();
-        self.run_with(&view)
+        Ok(())
     }
 
     /// Nothing may go before every live snapshot is found complete in the new index.
@@ -143,20 +154,19 @@ impl Finish<'_> {
         mark::reached(self.repo, view, &reader, &HashSet::new(), stop).map(|_| ())
     }
 
-    fn run_with(&self, view: &View) -> Result<Option<u64>> {
+    /// The checkpoint, and the deletions; `None` if anything has changed since the view.
+    fn publish(&self, view: &View) -> Result<Option<u64>> {
         let now = self.repo.view()?;
         let same = now.generation == view.generation && now.segments == view.segments;
         if !same || sessions::end_earlier(self.repo, &now)? {
-            return self.run();
+            return Ok(None);
         }
         let segments: BTreeSet<SegmentRef> = self.fresh.iter().copied().collect();
-        match self.checkpoint(&now, &segments)? {
-            Some(number) => {
-                self.sweep(number, &self.stale.iter().copied().collect(), &segments)?;
-                Ok(Some(number))
-            }
-            None => self.run(),
+        let number = self.checkpoint(&now, &segments)?;
+        if let Some(number) = number {
+            self.sweep(number, &self.stale.iter().copied().collect(), &segments)?;
         }
+        Ok(number)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Visits every state that a scenario can come into, once, and asks the judge at each.
 
+use std::collections::BTreeSet;
+
 use super::actor::Program;
 use super::faults::{Faults, LOSSES, Way, arrive, go, lose};
 use super::intern::Map;
@@ -229,6 +231,23 @@ impl Explorer {
         self.waits.push(false);
         self.open.push(number);
         self.tally.ends += u64::from(self.has_ended(&state));
+    }
+
+    /// How everything can end: what lies in the store then, and how each actor fared; the same for every explorer of the scenario.
+    pub fn endings(&self) -> BTreeSet<String> {
+        let ends = self.states.iter().filter(|state| self.has_ended(state));
+        ends.map(|state| self.ending(state)).collect()
+    }
+
+    fn ending(&self, state: &State) -> String {
+        let outcomes = (0..self.programs.len()).map(|actor| self.trie.outcome(state.nodes[actor]));
+        let mut objects: Vec<String> = Vec::new();
+        for entry in &self.stock.worlds.get(state.world).objects {
+            let hash = nodekeep_repo::id::ObjectHash::of(self.stock.contents.get(entry.content));
+            objects.push(format!("{} {hash}", self.stock.names.get(entry.name)));
+        }
+        objects.sort();
+        format!("{:?} {objects:?}", outcomes.collect::<Vec<_>>())
     }
 
     /// Whether nothing can happen any more.

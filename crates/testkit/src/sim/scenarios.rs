@@ -88,11 +88,14 @@ pub const SCENARIOS: &[Scenario] = &[
         "a snapshot is deleted while a collector makes a checkpoint",
         deletion
     ),
-    scenario!("prune", false, "a collection, cut off anywhere, and the next one", |bug| {
-        two_collectors(NONE, bug)
+    scenario!("prune", true, "a collection, cut off anywhere, and the next one", |bug| {
+        two_collectors(false, NONE, bug)
     }),
     scenario!("prune-errors", false, "the same; a request fails, or acts and fails", |bug| {
-        two_collectors(ERRORS, bug)
+        two_collectors(false, ERRORS, bug)
+    }),
+    scenario!("prune-both", false, "two collections, of which each deletes a snapshot", |bug| {
+        two_collectors(true, NONE, bug)
     }),
     scenario!("successor", false, "a writer, a collector cut off anywhere, and another", successor),
     scenario!("heal", false, "a healing, and a writer that needs what is lost", |bug| healing(
@@ -212,13 +215,18 @@ fn deletion(bug: Option<Bug>) -> Explorer {
     explorer(&cast, &actors, vec![first], vec![second, third], NONE, false)
 }
 
-fn two_collectors(faults: Faults, bug: Option<Bug>) -> Explorer {
-    let (cast, [first, second, third]) = compactable(bug);
+fn two_collectors(both_delete: bool, faults: Faults, bug: Option<Bug>) -> Explorer {
+    let mut cast = Cast::new(1, bug);
+    let [first, second] = half_used(&mut cast);
+    let mut gone = vec![first];
+    if both_delete {
+        gone.push(cast.back_up(1, "third", &files(&[("z", large(b'z'))])));
+    }
     let actors = [
         may(cast.collector("collector", vec![first], PATIENT)),
-        may(cast.collector("second collector", vec![third], PATIENT)),
+        may(cast.collector("second collector", gone[1..].to_vec(), PATIENT)),
     ];
-    explorer(&cast, &actors, vec![second], vec![first, third], faults, false)
+    explorer(&cast, &actors, vec![second], gone, faults, false)
 }
 
 fn successor(bug: Option<Bug>) -> Explorer {
@@ -269,10 +277,15 @@ fn overslept(bug: Option<Bug>) -> Explorer {
 /// Three snapshots; without the first, half of a pack that the second needs is unused; without the third, a whole one.
 fn compactable(bug: Option<Bug>) -> (Cast, [SnapshotId; 3]) {
     let mut cast = Cast::new(1, bug);
-    let first = cast.back_up(0, "first", &files(&[("x", large(b'x')), ("y", large(b'y'))]));
-    let second = cast.back_up(0, "second", &files(&[("x", large(b'x'))]));
+    let [first, second] = half_used(&mut cast);
     let third = cast.back_up(1, "third", &files(&[("z", large(b'z'))]));
     (cast, [first, second, third])
+}
+
+/// Two snapshots; without the first, half of a pack that the second needs is unused.
+fn half_used(cast: &mut Cast) -> [SnapshotId; 2] {
+    let first = cast.back_up(0, "first", &files(&[("x", large(b'x')), ("y", large(b'y'))]));
+    [first, cast.back_up(0, "second", &files(&[("x", large(b'x'))]))]
 }
 
 fn restore(bug: Option<Bug>) -> Explorer {
