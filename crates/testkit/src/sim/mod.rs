@@ -15,6 +15,7 @@ mod reduce;
 mod report;
 mod scenarios;
 mod source;
+mod steps;
 mod trie;
 mod world;
 
