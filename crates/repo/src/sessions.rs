@@ -303,7 +303,7 @@ impl Repository {
             fresh: Vec::new(),
             stale: Vec::new(),
         };
-        finish.run().map(Some)
+        finish.run()
     }
 }
 

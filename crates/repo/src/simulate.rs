@@ -35,11 +35,15 @@ pub enum Bug {
     TrustCache,
     /// The outcome is created without a barrier before it.
     NoBarrier,
+    /// What a collection's outcome condemns is believed though a checkpoint says that the collection is over.
+    TrustOutcome,
+    /// Collections are listed without a look whether there is a newer checkpoint.
+    TornView,
 }
 
 impl Bug {
     /// All of them, with the names that `cargo xtask simulate --bug` takes.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("no-recheck", Self::NoRecheck),
         ("delete-first", Self::DeleteFirst),
         ("list-first", Self::ListFirst),
@@ -48,6 +52,8 @@ impl Bug {
         ("no-remark", Self::NoRemark),
         ("trust-cache", Self::TrustCache),
         ("no-barrier", Self::NoBarrier),
+        ("trust-outcome", Self::TrustOutcome),
+        ("torn-view", Self::TornView),
     ];
 }
 

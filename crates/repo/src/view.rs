@@ -102,21 +102,25 @@ impl View {
     /// # Errors
     /// If the store fails. Damaged objects are listed in `problems`.
     pub fn load(store: &Store, repo: &RepoId, roster: &Roster) -> Result<Self> {
-        let lists = Lists::of(store)?;
-        let mut loader = Loader {
-            store,
-            lists,
-            repo,
-            roster,
-            view: Self::default(),
-            ended: HashSet::new(),
-            folded: HashSet::new(),
-            progress: Vec::new(),
-        };
-        loader.checkpoint()?;
-        loader.generations()?;
-        loader.collections()?;
-        Ok(loader.finish())
+        loop {
+            let mut loader = Loader {
+                store,
+                lists: Lists::of(store)?,
+                repo,
+                roster,
+                view: Self::default(),
+                ended: HashSet::new(),
+                folded: HashSet::new(),
+                progress: Vec::new(),
+                collecting: false,
+            };
+            loader.checkpoint()?;
+            loader.generations()?;
+            loader.collections()?;
+            if loader.is_consistent()? {
+                return Ok(loader.finish());
+            }
+        }
     }
 
     /// What lives, by outcome.
@@ -151,6 +155,8 @@ struct Loader<'a> {
     /// Outcomes that the checkpoint has taken in, live or deleted since.
     folded: HashSet<ObjectHash>,
     progress: Vec<(SessionId, (MemberId, ObjectHash))>,
+    /// Whether a collection that is not over was listed.
+    collecting: bool,
 }
 
 impl Loader<'_> {
@@ -362,6 +368,7 @@ impl Loader<'_> {
             if number <= over {
                 continue;
             }
+            self.collecting = true;
             let Some(bytes) = self.get(&listed)? else {
                 continue;
             };
@@ -378,6 +385,16 @@ impl Loader<'_> {
         }
         self.view.collections = open.into_values().collect();
         Ok(())
+    }
+
+    /// Whether the checkpoint was still the newest when the collections were listed. If there is another, one of them may be over and swept
+    /// away, or have been abandoned and swept away before its keeper decided it too late.
+    fn is_consistent(&self) -> Result<bool> {
+        if planted!(TornView) || !self.collecting {
+            return Ok(true);
+        }
+        let numbers = self.lists.numbers(names::CHECKPOINTS, names::checkpoint)?;
+        Ok(numbers.last().is_none_or(|newest| *newest <= self.view.generation))
     }
 
     fn finish(mut self) -> View {

@@ -68,28 +68,34 @@ impl<'a> Collector<'a> {
     /// Deletes what finished collections left, abandons one that was cut off before it condemned anything, and finishes one that did.
     fn settle_earlier(&mut self) -> Result<()> {
         finish::sweep_leftovers(self.repo, &self.repo.view()?)?;
+        settled!("abandon", self.repo.roster_hash(), self.report);
+        let mut decided = BTreeSet::new();
         for collection in self.repo.view()?.collections {
             if collection.outcome.is_none() {
                 self.decide(collection.number, None)?;
             }
+            decided.insert(collection.number);
         }
-        let view = self.repo.view()?;
+        settled!("resume", self.repo.roster_hash(), self.report, decided);
+        let mut collections = self.repo.view()?.collections;
+        // One that has begun since is its keeper's affair.
+        let is_decided = |c: &OpenCollection| c.outcome.is_some() || decided.contains(&c.number);
+        collections.truncate(collections.iter().take_while(|c| is_decided(c)).count());
         let condemned: BTreeSet<PackRef> =
-            view.collections.iter().flat_map(condemned).copied().collect();
+            collections.iter().flat_map(condemned).copied().collect();
         let last =
-            view.collections.iter().filter(|c| condemned_list(c).is_some()).map(|c| c.number).max();
+            collections.iter().filter(|c| condemned_list(c).is_some()).map(|c| c.number).max();
         // An outcome that cannot be read: nothing was deleted yet, so it counts as abandoned once a checkpoint says that it is over.
-        let undecided = view.collections.iter().any(|c| c.outcome.is_none());
+        let undecided = collections.iter().any(|c| c.outcome.is_none());
         if last.is_some() || undecided {
-            let collections = highest(&view);
             let finish = Finish {
                 repo: self.repo,
                 condemned,
-                collections,
+                collections: collections.last().map_or(0, |c| c.number),
                 fresh: Vec::new(),
                 stale: Vec::new(),
             };
-            self.report.checkpoint = Some(finish.resume(&|| self.monitor.interrupted())?);
+            self.report.checkpoint = finish.resume(&|| self.monitor.interrupted())?;
             self.report.finished = last;
         }
         Ok(())
@@ -122,7 +128,7 @@ impl<'a> Collector<'a> {
                 fresh: Vec::new(),
                 stale: Vec::new(),
             };
-            self.report.checkpoint = Some(finish.run()?);
+            self.report.checkpoint = finish.run()?;
         }
         Ok(())
     }
@@ -204,8 +210,11 @@ impl<'a> Collector<'a> {
             fresh: segments,
             stale: survey.stale_segments(),
         };
-        self.report.checkpoint = Some(finish.run()?);
-        self.report.collection = Some(number);
+        self.report.checkpoint = finish.run()?;
+        match self.report.checkpoint {
+            Some(_) => self.report.collection = Some(number),
+            None => self.postpone(Postponed::Collection(number)),
+        }
         Ok(())
     }
 

@@ -40,8 +40,12 @@ pub(crate) fn write_segment(
 
 /// The highest number that a collection has had.
 pub(crate) fn highest(view: &View) -> u64 {
-    let over = view.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.collections);
-    view.collections.iter().map(|collection| collection.number).max().unwrap_or(0).max(over)
+    view.collections.iter().map(|collection| collection.number).max().unwrap_or(0).max(over(view))
+}
+
+/// Every collection up to this number is over.
+fn over(view: &View) -> u64 {
+    view.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.collections)
 }
 
 /// Everything that the end of a collection needs.
@@ -58,11 +62,14 @@ pub(crate) struct Finish<'a> {
 }
 
 impl Finish<'_> {
-    /// Finishes; returns the number of the checkpoint.
-    pub(crate) fn run(&self) -> Result<u64> {
+    /// Finishes; returns the number of the checkpoint, or `None` if somebody else has ended the collection.
+    pub(crate) fn run(&self) -> Result<Option<u64>> {
         loop {
             let view = self.repo.view()?;
             refuse_damage(&view)?;
+            if !self.condemned.is_empty() && self.is_over(&view) {
+                return Ok(None);
+            }
             if sessions::end_earlier(self.repo, &view)? {
                 continue;
             }
@@ -88,17 +95,39 @@ impl Finish<'_> {
             if let Some(number) = self.checkpoint(&view, &segments)? {
                 sources.extend(&self.stale);
                 self.sweep(number, &sources, &segments)?;
-                return Ok(number);
+                return Ok(Some(number));
             }
             // Another keeper was faster: what remains to be done depends on its checkpoint.
         }
     }
 
-    /// Finishes what a crash cut off. The keeper's segments that nothing names may describe the copies of what is condemned.
-    pub(crate) fn resume(mut self, stop: &dyn Fn() -> bool) -> Result<u64> {
+    /// Whether a checkpoint says that the collection is over. Then its outcome may have been abandoned and swept away before the slot was
+    /// taken again: what is condemned there is condemned by nobody, and whoever did not abandon it has finished it.
+    fn is_over(&self, view: &View) -> bool {
+        !planted!(TrustOutcome) && over(view) >= self.collections
+    }
+
+    /// Finishes what a crash cut off; `None` if somebody else has done so.
+    pub(crate) fn resume(mut self, stop: &dyn Fn() -> bool) -> Result<Option<u64>> {
+        loop {
+            let view = self.repo.view()?;
+            refuse_damage(&view)?;
+            if self.is_over(&view) {
+                return Ok(None);
+            }
+            self.look_for_copies(&view)?;
+            self.prove(&view, stop)?;
+            self.repo.store().barrier()?;
+            if let Some(number) = self.publish(&view)? {
+                return Ok(Some(number));
+            }
+            // Another keeper was faster, or a session had to be ended first.
+        }
+    }
+
+    /// The keeper's segments that nothing names may describe the copies of what is condemned.
+    fn look_for_copies(&mut self, view: &View) -> Result<()> {
         let (_, keeper) = self.repo.keeper()?;
-        let view = self.repo.view()?;
-        refuse_damage(&view)?;
         let listed = self.repo.store().list(names::WRITERS)?;
         let packs: HashSet<String> = listed.iter().map(|object| object.name.clone()).collect();
         let named: BTreeSet<SegmentRef> = view.segments.iter().copied().collect();
@@ -110,10 +139,8 @@ impl Finish<'_> {
         let sources: BTreeSet<SegmentRef> = named.iter().chain(whole).copied().collect();
         let there = |info: &PackInfo| packs.contains(&info.pack.name());
         self.fresh = self.rewrite(&sources, &view.held, &there)?.into_iter().collect();
-        self.prove(&view, stop)?;
-        self.repo.store().barrier()?;
         self.stale = sources.into_iter().chain(unnamed).collect();
-        self.run_with(&view)
+        Ok(())
     }
 
     /// Nothing may go before every live snapshot is found complete in the new index.
@@ -127,20 +154,19 @@ impl Finish<'_> {
         mark::reached(self.repo, view, &reader, &HashSet::new(), stop).map(|_| ())
     }
 
-    fn run_with(&self, view: &View) -> Result<u64> {
+    /// The checkpoint, and the deletions; `None` if anything has changed since the view.
+    fn publish(&self, view: &View) -> Result<Option<u64>> {
         let now = self.repo.view()?;
         let same = now.generation == view.generation && now.segments == view.segments;
         if !same || sessions::end_earlier(self.repo, &now)? {
-            return self.run();
+            return Ok(None);
         }
         let segments: BTreeSet<SegmentRef> = self.fresh.iter().copied().collect();
-        match self.checkpoint(&now, &segments)? {
-            Some(number) => {
-                self.sweep(number, &self.stale.iter().copied().collect(), &segments)?;
-                Ok(number)
-            }
-            None => self.run(),
+        let number = self.checkpoint(&now, &segments)?;
+        if let Some(number) = number {
+            self.sweep(number, &self.stale.iter().copied().collect(), &segments)?;
         }
+        Ok(number)
     }
 }
 
@@ -234,7 +260,7 @@ impl Finish<'_> {
             outcomes: view.live.iter().map(|live| live.object.clone()).collect(),
             deletions: view.deletions.iter().map(|(_, object)| object.clone()).collect(),
             segments: segments.iter().copied().collect(),
-            collections: self.collections,
+            collections: self.collections.max(over(view)),
             heads: view.heads.iter().map(|(writer, head)| (*writer, *head)).collect(),
         };
         self.repo.store().barrier()?;
@@ -256,6 +282,7 @@ impl Finish<'_> {
         let stale = old.difference(now).map(|(writer, hash)| names::segment(writer, hash));
         fetch::delete_all(store, &stale.collect::<Vec<_>>())?;
         delete_packs(self.repo, &self.condemned)?;
+        settled!("sweep closed", self.repo.roster_hash(), self.collections, number);
         sweep_closed(self.repo, number)?;
         sweep_collections(self.repo, self.collections)
     }
@@ -295,20 +322,22 @@ fn collection_number(name: &str) -> Option<u64> {
 
 /// Deletes what a collection whose checkpoint exists has not come to delete. Its outcome says which packs, and goes last.
 pub(crate) fn sweep_leftovers(repo: &Repository, view: &View) -> Result<()> {
-    let over = view.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.collections);
     for object in repo.store().list(names::COLLECTIONS)? {
-        let Some(number) = collection_number(&object.name).filter(|number| *number <= over) else {
+        let number = collection_number(&object.name).filter(|number| *number <= over(view));
+        let Some(number) = number else {
             continue;
         };
         if object.name == names::collection_outcome(number) {
-            sweep_condemned(repo, &object.name, number)?;
+            sweep_condemned(repo, view, &object.name, number)?;
         }
     }
     sweep_closed(repo, view.generation)?;
-    sweep_collections(repo, over)
+    sweep_collections(repo, over(view))
 }
 
-fn sweep_condemned(repo: &Repository, name: &str, number: u64) -> Result<()> {
+/// Only what the index does not name any more: a keeper whose collection was abandoned may have condemned packs too late, in a slot that
+/// was empty again. What stays is in no segment, or a collection dooms it.
+fn sweep_condemned(repo: &Repository, view: &View, name: &str, number: u64) -> Result<()> {
     let object = match repo.store().get(name) {
         Ok(object) => object,
         Err(error) if error.is_not_found() => return Ok(()),
@@ -316,7 +345,17 @@ fn sweep_condemned(repo: &Repository, name: &str, number: u64) -> Result<()> {
     };
     let outcome = CollectionOutcome::open(&object, number, &repo.id(), repo.roster());
     let condemned = outcome.ok().and_then(|outcome| outcome.condemned).unwrap_or_default();
-    delete_packs(repo, &condemned)
+    if planted!(TrustOutcome) {
+        return delete_packs(repo, &condemned);
+    }
+    if condemned.is_empty() {
+        return Ok(());
+    }
+    let (index, problems) = repo.index_with_problems(view)?;
+    if !problems.is_empty() {
+        return Ok(());
+    }
+    delete_packs(repo, condemned.iter().filter(|pack| index.pack_number(&pack.id).is_none()))
 }
 
 pub(super) fn delete_packs<'a>(

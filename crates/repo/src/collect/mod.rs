@@ -234,6 +234,7 @@ impl Repository {
         let repo = self.refreshed()?;
         let mut wanted: BTreeSet<SnapshotId> = ids.iter().copied().collect();
         loop {
+            settled!("delete", repo.roster_hash(), ids, wanted);
             let view = repo.view()?;
             wanted.retain(|id| !is_surely_deleted(&view, id));
             if wanted.is_empty() {

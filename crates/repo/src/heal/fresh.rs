@@ -1,6 +1,7 @@
 //! New packs of the keeper for what was brought back: ciphertext verbatim where it is at hand, else sealed to the readers of today.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
+use std::mem::take;
 
 use nodekeep_store::Durability;
 
@@ -22,9 +23,9 @@ pub(super) struct Fresh<'a> {
     repo: &'a Repository,
     key: SigningKey,
     keeper: MemberId,
-    verbatim: HashMap<PackKind, Repack>,
-    plain: HashMap<PackKind, PackBuilder>,
-    content: HashMap<PackKind, (ContentKey, Seal)>,
+    verbatim: BTreeMap<PackKind, Repack>,
+    plain: BTreeMap<PackKind, PackBuilder>,
+    content: BTreeMap<PackKind, (ContentKey, Seal)>,
     compressor: Compressor,
     have: HashSet<Named>,
     open: Segment,
@@ -41,9 +42,9 @@ impl<'a> Fresh<'a> {
             repo,
             key,
             keeper,
-            verbatim: HashMap::new(),
-            plain: HashMap::new(),
-            content: HashMap::new(),
+            verbatim: BTreeMap::new(),
+            plain: BTreeMap::new(),
+            content: BTreeMap::new(),
             compressor: Compressor::new(Compression::default()),
             have: HashSet::new(),
             open: Segment::default(),
@@ -124,7 +125,7 @@ impl<'a> Fresh<'a> {
     }
 
     fn flush_segment(&mut self) -> Result<()> {
-        let segment = std::mem::take(&mut self.open);
+        let segment = take(&mut self.open);
         if !segment.packs.is_empty() {
             self.written.push(write_segment(self.repo, &self.key, self.keeper, &segment)?);
             self.segments.push(segment);
@@ -135,8 +136,9 @@ impl<'a> Fresh<'a> {
     /// Writes what is open, so that all that was taken can be read through [`Fresh::segments`].
     pub(super) fn flush(&mut self) -> Result<()> {
         let index_key = &self.repo.domain().index;
-        let verbatim = self.verbatim.drain().map(|(_, pack)| pack.finish(index_key));
-        let plain = self.plain.drain().map(|(_, pack)| pack.finish());
+        let (verbatim, plain) = (take(&mut self.verbatim), take(&mut self.plain));
+        let verbatim = verbatim.into_values().map(|pack| pack.finish(index_key));
+        let plain = plain.into_values().map(PackBuilder::finish);
         for sealed in verbatim.chain(plain).collect::<Vec<_>>() {
             self.store(sealed)?;
         }

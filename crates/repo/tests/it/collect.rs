@@ -3,12 +3,13 @@
 use std::sync::Mutex;
 
 use nodekeep_repo::collect::{CollectOptions, Postponed};
-use nodekeep_repo::control::{Process, Session, Stamp};
+use nodekeep_repo::control::{CollectionOutcome, Process, Session, Stamp};
 use nodekeep_repo::crypto::random;
 use nodekeep_repo::error::Error;
 use nodekeep_repo::id::{SessionId, SnapshotId};
 use nodekeep_repo::keys::{ContentKey, Purpose, Seal};
 use nodekeep_repo::monitor::{Monitor, Silent};
+use nodekeep_repo::names;
 use nodekeep_repo::process;
 use nodekeep_repo::repository::{Access, Repository};
 use nodekeep_store::{Durability, Effect, FaultPlan, NameMatch, Occurrence, OpMatch};
@@ -400,5 +401,56 @@ fn two_keepers_do_each_other_no_harm() {
         if !happened.into_inner().unwrap() {
             break;
         }
+    }
+}
+
+/// A keeper sleeps before it decides: its collection is abandoned, what it doomed is used again, and another collection sweeps away all
+/// traces of the first, so that the slot of its outcome is free when it wakes.
+#[test]
+fn a_keeper_that_decides_too_late_condemns_nothing() {
+    let (base, ids) = three_snapshots();
+    let mut late = 0;
+    for at in 1.. {
+        let mut world = base.fork();
+        let old = world.snapshots[&ids[0]].clone();
+        let (repo, other) = (world.repo(), world.repo());
+        let state = Mutex::new((&mut world, false));
+        let meanwhile = Meanwhile::new(at, || {
+            let mut state = state.lock().unwrap();
+            state.1 = true;
+            abandon(&other);
+            for (name, bytes) in &old {
+                let path = state.0.path(std::str::from_utf8(name).unwrap());
+                std::fs::write(path, bytes).unwrap();
+                state.0.files.insert(name.clone(), bytes.clone());
+            }
+            state.0.backup();
+            let report = other.collect(&[], &KEEP_NOTHING_UNUSED, &Silent).unwrap();
+            late += u64::from(report.collection == Some(2));
+        });
+        // It may fail: what it copied may be gone.
+        let result = repo.collect(&ids[..2], &KEEP_NOTHING_UNUSED, &meanwhile);
+        let (_, happened) = state.into_inner().unwrap();
+        let live = world.verify();
+        assert_eq!(live.len(), if happened { 2 } else { 1 }, "at step {at}: {result:?}");
+        for _ in 0..2 {
+            world.repo().collect(&[], &KEEP_NOTHING_UNUSED, &Silent).unwrap();
+            assert_eq!(world.verify(), live, "after step {at}");
+        }
+        assert_no_leftovers(&world);
+        if !happened {
+            break;
+        }
+    }
+    assert!(late > 0, "no collection was abandoned and swept away");
+}
+
+/// Abandons the first collection, if it has begun.
+fn abandon(repo: &Repository) {
+    let (key, keeper) = repo.keeper().unwrap();
+    if repo.store().size(&names::doomed(1)).is_ok() {
+        let abandoned = CollectionOutcome { number: 1, keeper, nonce: random(), condemned: None };
+        let object = abandoned.seal(&repo.id(), &key);
+        repo.store().create(&names::collection_outcome(1), &object, Durability::Durable).unwrap();
     }
 }

@@ -6,30 +6,30 @@ use std::path::Path;
 use std::sync::Arc;
 
 use nodekeep_repo::backup::BackupOptions;
-use nodekeep_repo::check::CheckOptions;
 use nodekeep_repo::collect::CollectOptions;
 use nodekeep_repo::error::{Error, Result};
 use nodekeep_repo::id::SnapshotId;
 use nodekeep_repo::keys::{Credential, Entropy};
 use nodekeep_repo::monitor::Silent;
+use nodekeep_repo::names;
+use nodekeep_repo::pack::PackKind;
+use nodekeep_repo::repair::{Donor, RepairOptions};
 use nodekeep_repo::repository::{Access, CreateOptions, Repository};
 use nodekeep_repo::restore::{RestoreOptions, Target};
 use nodekeep_repo::roster::Trust;
 use nodekeep_repo::simulate::{Bug, Context};
-use nodekeep_repo::source::snapshot::SnapshotSource;
-use nodekeep_store::Store;
+use nodekeep_store::{Durability, Store};
 
 use super::actor::{Outcome, Program};
-use super::judge::Experts;
-use super::source::{Files, MemorySource, ROOT, read_all};
+use super::source::{Files, MemorySource, ROOT};
 use super::world::{Stock, World};
 
 /// The time at which scenarios begin, Unix milliseconds.
 const BEGINNING_MS: i64 = 1_700_000_000_000;
 /// A collector comes so much later: every session looks old to one without patience.
-const LATER_MS: i64 = 10_000;
+pub(super) const LATER_MS: i64 = 10_000;
 /// Stands for "the repository was made" where there are no snapshots.
-const CREATED: SnapshotId = nodekeep_repo::id::SessionId([0; 16]);
+pub(super) const CREATED: SnapshotId = nodekeep_repo::id::SessionId([0; 16]);
 /// Bytes of a file that is a chunk of its own.
 const LARGE: usize = 256 * 1024;
 
@@ -101,7 +101,7 @@ impl Cast {
         Self { owner, writers: vec![first, second], store, contents: Contents::new(), bug, seed }
     }
 
-    fn owns(&self) -> Access {
+    pub(super) fn owns(&self) -> Access {
         Access { owner: Some(self.owner.clone()), ..Access::default() }
     }
 
@@ -137,7 +137,7 @@ impl Cast {
         stock.world(world)
     }
 
-    fn program(
+    pub(super) fn program(
         &self,
         name: &str,
         later_ms: i64,
@@ -188,7 +188,7 @@ impl Cast {
         let access = self.owner.clone();
         self.program(name, LATER_MS, move |store| {
             let access = Access { owner: Some(access.clone()), ..Access::default() };
-            let options = CollectOptions { max_unused_percent: 5, patience_secs };
+            let options = CollectOptions { max_unused_percent: 0, patience_secs };
             let collected = Repository::open(store, &access, None).and_then(|repo| {
                 deletes.iter().try_for_each(|delete| {
                     // The engine does not know which round this is: what it says to depend on would be the same in each.
@@ -228,6 +228,40 @@ impl Cast {
         })
     }
 
+    /// Names of the packs with content.
+    pub fn data_packs(&self) -> Vec<String> {
+        let listed = self.store.list("w/").expect("memory can be listed");
+        let is_data = |name: &String| {
+            names::parse_pack(name).is_some_and(|(_, kind, _)| kind == PackKind::Data)
+        };
+        listed.into_iter().map(|object| object.name).filter(is_data).collect()
+    }
+
+    /// Takes objects out of the store; returns a replica that still has them.
+    pub fn lose(&self, lost: &[String]) -> Store {
+        let replica = Store::memory();
+        for object in self.store.list("").expect("memory can be listed") {
+            let bytes = self.store.get(&object.name).expect("it was listed");
+            let made = replica.create(&object.name, &bytes, Durability::Durable);
+            made.expect("memory takes everything");
+        }
+        for name in lost {
+            self.store.delete(name).expect("memory deletes");
+        }
+        replica
+    }
+
+    /// Brings back what is lost from a replica; it says that this snapshot is whole then.
+    pub fn healer(&self, name: &str, replica: &Store, snapshot: SnapshotId) -> Program {
+        let (owner, replica) = (self.owner.clone(), replica.clone());
+        self.program(name, LATER_MS, move |store| {
+            let access = Access { owner: Some(owner.clone()), ..Access::default() };
+            let healed = heal(store, &access, &replica);
+            let made = healed.is_ok().then_some(snapshot);
+            Outcome { made, ..Outcome::of(healed.map(|()| String::new())) }
+        })
+    }
+
     /// Any other work of the owner.
     pub fn owner(
         &self,
@@ -250,86 +284,6 @@ impl Cast {
             let promise = made.is_ok().then_some(CREATED);
             let told = made.map(|_| String::new()).map_err(|error| error.to_string());
             Outcome { made: promise, ..Outcome::of(told) }
-        })
-    }
-
-    /// Those who judge worlds in which the repository may not be complete: what was reported as made can be opened, and whatever is there
-    /// can be completed by its owner.
-    pub fn creation_experts(&self) -> Experts {
-        let sound = Self { bug: None, ..self.clone() };
-        let opens = |store: Store, owner: &Entropy| {
-            let access = Access { owner: Some(owner.clone()), ..Access::default() };
-            Repository::open(store, &access, None).map(drop)
-        };
-        let owner = self.owner.clone();
-        let reader = sound.program("reader", 3 * LATER_MS, move |store| {
-            let seen = if opens(store, &owner).is_ok() { vec![CREATED] } else { Vec::new() };
-            Outcome { ok: true, seen, ..Outcome::default() }
-        });
-        let owner = self.owner.clone();
-        let keeper = sound.program("later creator", 3 * LATER_MS, move |store| {
-            let done = match Repository::create(store.clone(), &owner, &create_options()) {
-                Ok(_) | Err(Error::RepositoryExists { .. }) => opens(store, &owner),
-                Err(error) => Err(error),
-            };
-            Outcome::of(done.map(|()| String::new()).map_err(|error| error.to_string()))
-        });
-        Experts { reader, keeper, checker: sound.checker() }
-    }
-
-    /// Those who judge worlds.
-    pub fn experts(&self) -> Experts {
-        let sound = Self { bug: None, ..self.clone() };
-        let (owner, contents) = (self.owner.clone(), self.contents.clone());
-        let reader = sound.program("reader", 3 * LATER_MS, move |store| {
-            let access = Access { owner: Some(owner.clone()), ..Access::default() };
-            match read_snapshots(store, &access, &contents) {
-                Ok(seen) => Outcome { ok: true, seen, ..Outcome::default() },
-                Err(broken) => Outcome { broken: Some(broken), ..Outcome::default() },
-            }
-        });
-        Experts { reader, keeper: sound.mender(), checker: sound.checker() }
-    }
-
-    fn mender(&self) -> Program {
-        let owner = self.owner.clone();
-        self.program("later collector", 3 * LATER_MS, move |store| {
-            let access = Access { owner: Some(owner.clone()), ..Access::default() };
-            let options = CollectOptions { max_unused_percent: 5, patience_secs: 0 };
-            let done = Repository::open(store, &access, None)
-                .and_then(|repo| repo.collect(&[], &options, &Silent));
-            Outcome::of(match done {
-                Ok(report) => match report.postponed {
-                    None => Ok(String::new()),
-                    Some(why) => Err(format!("postponed: {why:?}")),
-                },
-                Err(error) => Err(error.to_string()),
-            })
-        })
-    }
-
-    fn checker(&self) -> Program {
-        let access = self.owns();
-        let access = Arc::new(access);
-        self.program("checker", 3 * LATER_MS, move |store| {
-            let options =
-                CheckOptions { data: Some(100), threads: Some(0), ..CheckOptions::default() };
-            let checked = Repository::open(store, &access, None)
-                .and_then(|repo| repo.check(&options, &Silent));
-            // A session object that a power cut tore, and what a removed writer signed, are reported until their generation is closed;
-            // they hit nothing.
-            let harms = |p: &nodekeep_repo::check::Problem| {
-                let known = p.object.ends_with(".session")
-                    || p.what == nodekeep_repo::error::Damage::Signer.to_string();
-                !(known && p.snapshots.is_empty() && p.paths.is_empty())
-            };
-            Outcome::of(match checked {
-                Ok(report) => match report.problems.iter().find(|problem| harms(problem)) {
-                    None => Ok(String::new()),
-                    Some(problem) => Err(format!("{}: {}", problem.object, problem.what)),
-                },
-                Err(error) => Err(error.to_string()),
-            })
         })
     }
 }
@@ -368,7 +322,7 @@ pub fn scratch() -> tempfile::TempDir {
     made.expect("a temporary folder can be made")
 }
 
-fn create_options() -> CreateOptions {
+pub(super) fn create_options() -> CreateOptions {
     CreateOptions { pack_size: 64 * 1024, ..CreateOptions::default() }
 }
 
@@ -388,34 +342,18 @@ fn write(
     }
 }
 
-/// Every live snapshot, read whole and compared.
-fn read_snapshots(
+/// A real repair that must leave nothing lost.
+pub(super) fn heal(
     store: Store,
     access: &Access,
-    contents: &Contents,
-) -> std::result::Result<Vec<SnapshotId>, String> {
-    let open = || -> Result<_> {
-        let repo = Repository::open(store, access, None)?;
-        let view = repo.view()?;
-        let index = repo.index(&view)?;
-        let records = repo.snapshots_in(&view)?;
-        Ok((repo.reader(Arc::new(index)), records))
-    };
-    let (reader, (records, problems)) = open().map_err(|error| error.to_string())?;
-    if let Some((object, error)) = problems.first() {
-        return Err(format!("{object}: {error}"));
-    }
-    let mut seen = Vec::new();
-    for record in records {
-        let host = record.snapshot.host.clone();
-        let source = SnapshotSource::new(reader.clone(), record.snapshot);
-        let found = read_all(&source).map_err(|error| format!("snapshot of {host}: {error}"))?;
-        if contents.get(&host) != Some(&found) {
-            return Err(format!("snapshot of {host} does not hold what was backed up"));
-        }
-        seen.push(record.id);
-    }
-    Ok(seen)
+    replica: &Store,
+) -> std::result::Result<(), String> {
+    let donors = vec![Donor::Mirror(replica.clone())];
+    let options = RepairOptions { read_all: false, donors };
+    let report = Repository::open(store, access, None)
+        .and_then(|repo| repo.repair_with(&options, &Silent))
+        .map_err(|error| error.to_string())?;
+    report.lost.first().map_or(Ok(()), |problem| Err(format!("lost: {}", problem.object)))
 }
 
 /// A real restore. `Ok(Some(…))` is a broken promise.

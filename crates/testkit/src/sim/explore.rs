@@ -1,12 +1,14 @@
 //! Visits every state that a scenario can come into, once, and asks the judge at each.
 
+use std::collections::BTreeSet;
+
 use super::actor::Program;
-use super::faults::{Faults, LOSSES, Way, arrive, go, lose};
+use super::faults::{Faults, Way};
 use super::intern::Map;
 use super::judge::Judge;
 use super::reduce::{Mask, NETWORK, Scene};
 use super::trie::{DEAD, Step, Trie};
-use super::world::{Call, Stock};
+use super::world::Stock;
 
 /// At most so many actors.
 pub const MOST_ACTORS: usize = 5;
@@ -45,9 +47,9 @@ pub struct Move {
 /// What was explored.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
-    /// Different states.
+    /// Different states in which there was a choice, or nothing more to do.
     pub states: u64,
-    /// Steps between them.
+    /// Steps that were taken, also those that nothing else can matter to: no state is kept between them.
     pub transitions: u64,
     /// Different contents of the store.
     pub worlds: u64,
@@ -94,21 +96,35 @@ pub struct Explorer {
     pub(super) first: u32,
     numbers: Map<State, u32>,
     states: Vec<State>,
-    from: Vec<(u32, Move)>,
+    from: Vec<Trail>,
     done: Vec<Mask>,
     open: Vec<u32>,
+    /// States to be looked at again, when nothing is open.
+    again: Vec<u32>,
+    waits: Vec<bool>,
+    /// States that rely on what actors do from a node on.
     watch: Map<u32, Vec<u32>>,
+    /// Whether every order is tried.
+    every_order: bool,
     tally: Tally,
     /// A condemned name that came back.
-    returned: Option<String>,
+    pub(super) returned: Option<String>,
 }
 
-fn is_pack(name: &str) -> bool {
-    nodekeep_repo::names::parse_pack(name).is_some()
+fn walked(step: Move, then: &[u8]) -> Vec<Move> {
+    let on = then.iter().map(|actor| Move { actor: *actor, way: Way::Well });
+    std::iter::once(step).chain(on).collect()
 }
 
 /// What the exploration of one state found.
 type Found = Result<(), String>;
+
+/// How it came to a state: from which, by which step, and which actors' steps then followed of themselves.
+struct Trail {
+    from: u32,
+    step: Move,
+    then: Box<[u8]>,
+}
 
 impl Explorer {
     /// Ready to explore from a world on.
@@ -138,7 +154,10 @@ impl Explorer {
             from: Vec::new(),
             done: Vec::new(),
             open: Vec::new(),
+            again: Vec::new(),
+            waits: Vec::new(),
             watch: Map::default(),
+            every_order: false,
             tally: Tally::default(),
             returned: None,
         }
@@ -153,59 +172,90 @@ impl Explorer {
         State { world: self.first, nodes, spent: 0, dead: 0 }
     }
 
+    /// Has every order tried, to show that nothing is missed otherwise.
+    #[must_use]
+    pub fn in_every_order(mut self) -> Self {
+        self.every_order = true;
+        self
+    }
+
     /// Explores everything, or until a promise is broken.
     pub fn run(&mut self, most_states: usize) -> (Tally, Option<Failure>) {
         let beginning = self.beginning();
-        let mut found = self.visit(beginning, None);
+        let nowhere = Move { actor: 0, way: Way::Well };
+        let trail = Trail { from: u32::MAX, step: nowhere, then: Box::default() };
+        let first = self.examine(&beginning);
+        let mut found = first.map_err(|what| Failure { what, steps: Vec::new() });
+        self.keep(beginning, trail);
         while found.is_ok() {
-            let Some(state) = self.open.pop() else { break };
+            let Some(state) = self.open.pop().or_else(|| self.again.pop()) else { break };
             found = self.expand(state);
             self.reopen();
             if self.states.len() > most_states {
-                found = Err(format!("more than {most_states} states: the scenario is too large"));
+                let what = format!("more than {most_states} states: the scenario is too large");
+                found = Err(Failure { what, steps: Vec::new() });
             }
         }
         self.tally.states = self.states.len() as u64;
         self.tally.worlds = self.stock.worlds.len() as u64;
         self.tally.histories = self.trie.len() as u64;
         self.tally.runs = self.trie.runs;
-        (self.tally, found.err().map(|what| self.failure(what)))
+        (self.tally, found.err())
     }
 
-    fn failure(&self, what: String) -> Failure {
-        let mut steps = Vec::new();
-        // The state that was judged last is the one that failed.
-        let mut state = self.states.len() - 1;
-        while let Some((from, step)) = self.from.get(state).filter(|(from, _)| *from != u32::MAX) {
-            steps.push(*step);
-            state = *from as usize;
+    /// A failure on the way from a state.
+    fn failure(&self, what: String, from: u32, step: Move, then: &[u8]) -> Failure {
+        let mut parts = vec![walked(step, then)];
+        let mut state = from;
+        while let Some(trail) = self.from.get(state as usize).filter(|t| t.from != u32::MAX) {
+            parts.push(walked(trail.step, &trail.then));
+            state = trail.from;
         }
-        steps.reverse();
-        Failure { what, steps }
+        Failure { what, steps: parts.into_iter().rev().flatten().collect() }
     }
 
-    fn visit(&mut self, state: State, from: Option<(u32, Move)>) -> Found {
-        self.tally.transitions += u64::from(from.is_some());
+    /// Keeps a state that was not known.
+    fn keep(&mut self, state: State, trail: Trail) {
         if self.numbers.contains_key(&state) {
-            return Ok(());
+            return;
         }
         let number = u32::try_from(self.states.len()).expect("fewer states than numbers");
         self.numbers.insert(state, number);
         self.states.push(state);
-        let nowhere = (u32::MAX, Move { actor: 0, way: Way::Well });
-        self.from.push(from.unwrap_or(nowhere));
+        self.from.push(trail);
         self.done.push(0);
+        self.waits.push(false);
         self.open.push(number);
-        self.examine(&state)
+        self.tally.ends += u64::from(self.has_ended(&state));
+    }
+
+    /// How everything can end: what lies in the store then, and how each actor fared; the same for every explorer of the scenario.
+    pub fn endings(&self) -> BTreeSet<String> {
+        let ends = self.states.iter().filter(|state| self.has_ended(state));
+        ends.map(|state| self.ending(state)).collect()
+    }
+
+    fn ending(&self, state: &State) -> String {
+        let outcomes = (0..self.programs.len()).map(|actor| self.trie.outcome(state.nodes[actor]));
+        let mut objects: Vec<String> = Vec::new();
+        for entry in &self.stock.worlds.get(state.world).objects {
+            let hash = nodekeep_repo::id::ObjectHash::of(self.stock.contents.get(entry.content));
+            objects.push(format!("{} {hash}", self.stock.names.get(entry.name)));
+        }
+        objects.sort();
+        format!("{:?} {objects:?}", outcomes.collect::<Vec<_>>())
+    }
+
+    /// Whether nothing can happen any more.
+    fn has_ended(&self, state: &State) -> bool {
+        self.scene(state).everything() == 0
     }
 
     /// Asks the judge.
     pub(super) fn examine(&mut self, state: &State) -> Found {
         let (mut promised, mut gone) = (Vec::new(), Vec::new());
-        let mut ended = true;
         for actor in 0..self.programs.len() {
             let Some(outcome) = self.trie.outcome(state.nodes[actor]) else {
-                ended &= state.dead >> actor & 1 == 1;
                 continue;
             };
             let name = self.trie.name(self.programs[actor]);
@@ -222,14 +272,13 @@ impl Explorer {
         if let Some(broken) = &self.returned {
             return Err(broken.clone());
         }
-        if ended && self.stock.worlds.get(state.world).flights.is_empty() {
-            self.tally.ends += 1;
+        if self.has_ended(state) {
             self.judge.end(&mut self.trie, &mut self.stock, state.world)?;
         }
         Ok(())
     }
 
-    fn scene<'a>(&'a self, state: &State) -> Scene<'a> {
+    pub(super) fn scene<'a>(&'a self, state: &State) -> Scene<'a> {
         let node = |actor: usize| {
             let alive = state.dead >> actor & 1 == 0;
             let node = state.nodes[actor];
@@ -240,141 +289,110 @@ impl Explorer {
             stock: &self.stock,
             world: self.stock.worlds.get(state.world),
             nodes: (0..self.programs.len()).map(node).collect(),
-            power: self.power_may_fail(state),
+            strict: self.power_may_fail(state) || self.judge.always_mendable,
         }
     }
 
-    fn power_may_fail(&self, state: &State) -> bool {
+    pub(super) fn power_may_fail(&self, state: &State) -> bool {
         self.faults.power != 0 && state.spent < self.faults.budget
     }
 
-    fn expand(&mut self, number: u32) -> Found {
+    /// Those whose steps are tried at a state.
+    fn enough(&self, scene: &Scene<'_>, done: Mask) -> Mask {
+        match done {
+            _ if self.every_order => scene.everything(),
+            0 => scene.enough(),
+            done if scene.still_enough(done) => done,
+            _ => scene.everything(),
+        }
+    }
+
+    fn expand(&mut self, number: u32) -> Result<(), Failure> {
+        self.waits[number as usize] = false;
         let state = self.states[number as usize];
         let scene = self.scene(&state);
-        let everything = scene.everything();
-        let enough = if self.done[number as usize] == 0 { scene.enough() } else { everything };
-        let todo = enough & !self.done[number as usize];
-        if enough != everything {
-            let watched = scene.nodes.clone();
-            for (actor, node) in watched.into_iter().enumerate() {
-                if let Some(node) = node.filter(|_| enough >> actor & 1 == 0) {
-                    self.watch.entry(node).or_default().push(number);
-                }
-            }
-        }
+        let enough = self.enough(&scene, self.done[number as usize]);
+        let mut relied = scene.others(enough);
+        let hidden = enough != scene.everything();
         self.done[number as usize] |= enough;
-        for (step, next) in self.successors(&state, todo) {
-            self.visit(next, Some((number, step)))?;
+        for (step, next) in self.successors(&state, enough) {
+            self.follow_on(number, (step, next), hidden, &mut relied)?;
+        }
+        relied.sort_unstable();
+        relied.dedup();
+        for node in relied {
+            self.watch.entry(node).or_default().push(number);
         }
         Ok(())
     }
 
-    /// Looks again at states where an actor turns out to touch more than was known.
+    /// Goes on from a state as long as there is one step that is enough, and keeps the state where it ends. `hidden`: the first step was
+    /// chosen because nobody can notice.
+    fn follow_on(
+        &mut self,
+        number: u32,
+        (step, mut state): (Move, State),
+        mut hidden: bool,
+        relied: &mut Vec<u32>,
+    ) -> Result<(), Failure> {
+        let (mut before, mut last, mut then) =
+            (self.states[number as usize], step, Vec::<u8>::new());
+        loop {
+            self.tally.transitions += 1;
+            if let Err(what) = self.look(&before, last, &state, hidden) {
+                return Err(self.failure(what, number, step, &then));
+            }
+            let Some(actor) = self.only(&state) else { break };
+            let scene = self.scene(&state);
+            hidden = scene.everything() != 1 << actor;
+            relied.extend(scene.others(1 << actor));
+            last = Move { actor: actor as u8, way: Way::Well };
+            let call = self.call(&state, actor).expect("it was chosen for its call");
+            (before, state) = (state, self.step(&state, last, call));
+            then.push(last.actor);
+        }
+        self.keep(state, Trail { from: number, step, then: then.into() });
+        Ok(())
+    }
+
+    /// Examines what a step has changed.
+    fn look(&mut self, before: &State, step: Move, after: &State, hidden: bool) -> Found {
+        let actor = usize::from(step.actor);
+        let ended = actor < MOST_ACTORS && self.trie.outcome(after.nodes[actor]).is_some();
+        if before.world == after.world && !ended && actor != NETWORK {
+            return Ok(());
+        }
+        self.examine(after)?;
+        if hidden && !self.judge.sees_the_same(&self.stock, before.world, after.world) {
+            return Err("a step that was taken for one that nobody notices was noticed".to_owned());
+        }
+        Ok(())
+    }
+
+    /// The only actor whose step must be tried, if it can go in one way only.
+    fn only(&self, state: &State) -> Option<usize> {
+        if self.every_order || self.power_may_fail(state) {
+            return None;
+        }
+        let scene = self.scene(state);
+        let enough = scene.enough();
+        let actor = enough.trailing_zeros() as usize;
+        if enough.count_ones() != 1 || actor == NETWORK {
+            return None;
+        }
+        let call = self.call(state, actor)?;
+        let faultless = state.spent >= self.faults.budget;
+        (faultless || self.faults.ways(call, &self.stock).is_empty()).then_some(actor)
+    }
+
+    /// Notes the states to be looked at again because an actor turns out to touch more than was known.
     fn reopen(&mut self) {
         for node in std::mem::take(&mut self.trie.grown) {
             for number in self.watch.remove(&node).unwrap_or_default() {
-                let state = self.states[number as usize];
-                let scene = self.scene(&state);
-                let everything = scene.everything();
-                let done = self.done[number as usize];
-                if done == everything {
-                    continue;
-                }
-                if scene.still_enough(done) {
-                    self.watch.entry(node).or_default().push(number);
-                } else {
-                    self.open.push(number);
+                if !std::mem::replace(&mut self.waits[number as usize], true) {
+                    self.again.push(number);
                 }
             }
-        }
-    }
-
-    /// All that can come next by the steps of these.
-    pub(super) fn successors(&mut self, state: &State, todo: Mask) -> Vec<(Move, State)> {
-        let mut all = Vec::new();
-        for actor in (0..self.programs.len()).filter(|actor| todo >> actor & 1 == 1) {
-            if let Some(call) = self.call(state, actor) {
-                self.steps_of(state, actor, call, &mut all);
-            }
-        }
-        if todo >> NETWORK & 1 == 1 {
-            for flight in self.stock.worlds.get(state.world).flights.clone() {
-                let world = arrive(&mut self.stock, state.world, flight);
-                let step = Move { actor: NETWORK as u8, way: Way::Arrives(flight) };
-                all.push((step, State { world, ..*state }));
-            }
-        }
-        if self.power_may_fail(state) && todo != 0 {
-            self.losses(state, &mut all);
-        }
-        all
-    }
-
-    fn steps_of(&mut self, state: &State, actor: usize, call: Call, all: &mut Vec<(Move, State)>) {
-        let mut ways = vec![Way::Well];
-        if state.spent < self.faults.budget {
-            ways.extend(self.faults.ways(call, &self.stock));
-        }
-        for way in ways {
-            let step = Move { actor: actor as u8, way };
-            all.push((step, self.step(state, step, call)));
-        }
-    }
-
-    fn step(&mut self, state: &State, step: Move, call: Call) -> State {
-        let actor = usize::from(step.actor);
-        let power = self.faults.power != 0;
-        let (world, said) =
-            go(&mut self.stock, state.world, call, step.way, step.actor, power, self.first);
-        if let Call::Create { name, .. } = call
-            && world != state.world
-            && self.stock.worlds.get(state.world).was_deleted(name)
-            && is_pack(self.stock.names.get(name))
-        {
-            self.returned =
-                Some(format!("{} was deleted and is made again", self.stock.short(name)));
-        }
-        let mut next = State { world, ..*state };
-        next.spent += u8::from(step.way != Way::Well);
-        next.nodes[actor] = self.trie.child(state.nodes[actor], said, &mut self.stock);
-        next
-    }
-
-    fn losses(&mut self, state: &State, all: &mut Vec<(Move, State)>) {
-        for loss in LOSSES {
-            let world = lose(&mut self.stock, state.world, loss);
-            let mut next = State {
-                world,
-                spent: state.spent + 1,
-                dead: state.dead | self.faults.power,
-                ..*state
-            };
-            for (actor, node) in next.nodes.iter_mut().enumerate() {
-                if *node != DEAD
-                    && self.faults.power >> actor & 1 == 1
-                    && self.trie.outcome(*node).is_none()
-                {
-                    *node = DEAD;
-                }
-            }
-            all.push((Move { actor: NETWORK as u8, way: Way::Loses(loss) }, next));
-        }
-    }
-
-    /// Everybody who can go on; what is under way counts, too.
-    pub(super) fn awake(&self, state: &State) -> Vec<usize> {
-        let everything = self.scene(state).everything();
-        (0..=NETWORK).filter(|actor| everything >> actor & 1 == 1).collect()
-    }
-
-    /// The call that an actor of a state makes next.
-    pub(super) fn call(&self, state: &State, actor: usize) -> Option<Call> {
-        if state.nodes[actor] == DEAD {
-            return None;
-        }
-        match self.trie.step(state.nodes[actor]) {
-            Step::Ask(call) => Some(call),
-            _ => None,
         }
     }
 }

@@ -151,7 +151,7 @@ pub fn arrive(stock: &mut Stock, world: u32, flight: Flight) -> u32 {
             next.create(flight.name, content, 0);
         }
         None => {
-            next.delete(flight.name, false);
+            next.delete(flight.name, false, stock.is_buried(flight.name));
         }
     }
     stock.world(next)

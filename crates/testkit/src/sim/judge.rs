@@ -20,7 +20,7 @@ pub struct Judge {
     /// Snapshots that somebody may delete.
     may_go: Vec<SnapshotId>,
     /// Whether every world, and not only those at an end, must be one that a keeper can bring in order.
-    always_mendable: bool,
+    pub(super) always_mendable: bool,
     contents: Interner<[(u32, u32)]>,
     seen: Map<u32, Result<Vec<SnapshotId>, String>>,
     mended: Map<u32, Result<u32, String>>,
@@ -89,6 +89,12 @@ impl Judge {
             return Err(format!("snapshot {} was deleted and is listed", id.short()));
         }
         if self.always_mendable { self.end(trie, stock, world) } else { Ok(()) }
+    }
+
+    /// Whether two worlds that were judged show the same snapshots.
+    pub fn sees_the_same(&mut self, stock: &Stock, one: u32, other: u32) -> bool {
+        let (one, other) = (self.number(stock, one), self.number(stock, other));
+        self.seen.get(&one) == self.seen.get(&other)
     }
 
     /// Whether a keeper that comes now brings everything in order, and loses nothing.

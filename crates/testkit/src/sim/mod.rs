@@ -5,6 +5,7 @@
 
 mod actor;
 mod cast;
+mod experts;
 mod explore;
 mod faults;
 mod intern;
@@ -14,6 +15,7 @@ mod reduce;
 mod report;
 mod scenarios;
 mod source;
+mod steps;
 mod trie;
 mod world;
 

@@ -5,7 +5,9 @@
 //! where that turns out to have been too little, the state is looked at again, until nothing changes. The argument that this misses nothing
 //! stands in `docs/decisions/009-simulator.md`.
 
-use super::trie::{Step, Touch, Trie};
+use nodekeep_repo::names;
+
+use super::trie::{Sought, Step, Touch, Trie};
 use super::world::{Call, Stock, World};
 
 /// Actors as bits; the highest is the network that delivers late.
@@ -20,8 +22,8 @@ pub struct Scene<'a> {
     pub world: &'a World,
     /// Each actor's node; `None`: it does nothing any more.
     pub nodes: Vec<Option<u32>>,
-    /// Whether a power cut may come.
-    pub power: bool,
+    /// Whether every change matters: a power cut may come, or the judge looks at more than what is read.
+    pub strict: bool,
 }
 
 impl Scene<'_> {
@@ -38,6 +40,12 @@ impl Scene<'_> {
         let candidates = (0..self.nodes.len()).filter(|actor| everything >> actor & 1 == 1);
         let sets = candidates.filter_map(|actor| self.closed(1 << actor));
         sets.min_by_key(|mask| mask.count_ones()).unwrap_or(everything)
+    }
+
+    /// The places of those outside of a set, on which it relies.
+    pub fn others(&self, mask: Mask) -> Vec<u32> {
+        let outside = |actor: &usize| mask >> actor & 1 == 0;
+        (0..self.nodes.len()).filter(outside).filter_map(|actor| self.nodes[actor]).collect()
     }
 
     /// Whether a set that was enough still is.
@@ -75,27 +83,47 @@ impl Scene<'_> {
         }
     }
 
-    /// Whether a promise could hold before a step and not after it, or the other way round. New objects below `w/` and `k/` are named by
-    /// the hash of what is in them: nothing can speak of them before they are there.
+    /// Whether a promise that is broken before a step could hold after it. Not so after steps that nobody who reads notices, nor after those
+    /// that only take away what readers need.
     fn is_visible(&self, call: Call) -> bool {
         match call {
             Call::Get { .. } | Call::Size { .. } | Call::List { .. } => false,
-            Call::Barrier => self.power,
+            Call::Barrier => self.strict,
             Call::Create { name, .. } => {
-                let text = self.stock.names.get(name);
-                let hashed = text.starts_with("w/") || text.starts_with("k/");
-                self.power || !(hashed || self.world.content(name).is_some())
+                self.strict
+                    || !(self.world.content(name).is_some() || is_quiet(self.stock.names.get(name)))
             }
-            Call::Delete { name } => self.power || self.world.content(name).is_some(),
+            Call::Delete { name } => {
+                self.strict || !(self.world.content(name).is_none() || self.mends_nothing(name))
+            }
         }
+    }
+
+    /// Whether no reader is better off without an object: a pack or segment, what concerns collectors, or what newer checkpoints stand for.
+    fn mends_nothing(&self, name: u32) -> bool {
+        let text = self.stock.names.get(name);
+        if text.starts_with("w/") || text.starts_with("x/") {
+            return true;
+        }
+        let generation = names::parse_in_generation(text).map(|name| name.generation + 1);
+        let checkpoint = || names::number(text, names::CHECKPOINTS, "");
+        generation.or_else(checkpoint).is_some_and(|number| self.newest_checkpoint() > number)
+    }
+
+    fn newest_checkpoint(&self) -> u64 {
+        let number = |text: &str| names::number(text, names::CHECKPOINTS, "");
+        let objects = self.world.objects.iter();
+        objects.filter_map(|entry| number(self.stock.names.get(entry.name))).max().unwrap_or(0)
     }
 
     /// The others that may do something that depends on this step.
     fn dependent(&self, actor: usize, call: Call) -> Mask {
+        let Some(sought) = self.sought(call) else { return 0 };
         let mut mask = 0;
         for (other, node) in self.nodes.iter().enumerate() {
             let Some(node) = *node else { continue };
-            if other != actor && self.trie.touches(node).any(|touch| self.depends(call, touch)) {
+            let counts = |touch| self.counts(sought, touch);
+            if other != actor && self.trie.may_touch(node, sought, &self.stock.names, counts) {
                 mask |= 1 << other;
             }
         }
@@ -103,37 +131,46 @@ impl Scene<'_> {
             Some(_) => Touch::Creates(flight.name),
             None => Touch::Deletes(flight.name),
         };
-        if self.world.flights.iter().map(flown).any(|touch| self.depends(call, touch)) {
+        let mut flown = self.world.flights.iter().map(flown);
+        if flown.any(|touch| sought.is_met(touch, &self.stock.names) && self.counts(sought, touch))
+        {
             mask |= 1 << NETWORK;
         }
         mask
     }
 
-    /// Whether the order of a call now and a touch at any time matters.
-    fn depends(&self, call: Call, touch: Touch) -> bool {
+    /// What touches at any time matter to a call now.
+    fn sought(&self, call: Call) -> Option<Sought> {
         let there = |name: u32| self.world.content(name).is_some();
-        match call {
-            Call::Barrier => false,
-            Call::Get { name, .. } | Call::Size { name } => {
-                touch == if there(name) { Touch::Deletes(name) } else { Touch::Creates(name) }
+        Some(match call {
+            Call::Barrier => return None,
+            Call::Get { name, .. } | Call::Size { name } | Call::Create { name, .. }
+                if there(name) =>
+            {
+                Sought::Deletion(name)
             }
-            Call::List { prefix } => match touch {
-                Touch::Creates(name) => !there(name) && self.is_below(name, prefix),
-                Touch::Deletes(name) => there(name) && self.is_below(name, prefix),
-                Touch::Reads(_) | Touch::Lists(_) => false,
-            },
-            Call::Create { name, .. } if there(name) => touch == Touch::Deletes(name),
-            Call::Delete { name } if !there(name) => touch == Touch::Creates(name),
-            Call::Create { name, .. } | Call::Delete { name } => match touch {
-                Touch::Reads(other) | Touch::Creates(other) | Touch::Deletes(other) => {
-                    other == name
-                }
-                Touch::Lists(prefix) => self.is_below(name, prefix),
-            },
-        }
+            Call::Get { name, .. } | Call::Size { name } => Sought::Creation(name),
+            Call::List { prefix } => Sought::ChangeBelow(prefix),
+            Call::Delete { name } if there(name) => Sought::Use(name),
+            Call::Delete { name } => Sought::Creation(name),
+            Call::Create { name, .. } => Sought::Anything(name),
+        })
     }
 
-    fn is_below(&self, name: u32, prefix: u32) -> bool {
-        self.stock.names.get(name).starts_with(&**self.stock.names.get(prefix))
+    /// A listing is not changed by the creation of what is there, nor by the deletion of what is not.
+    fn counts(&self, sought: Sought, touch: Touch) -> bool {
+        let there = |name: u32| self.world.content(name).is_some();
+        match (sought, touch) {
+            (Sought::ChangeBelow(_), Touch::Creates(name)) => !there(name),
+            (Sought::ChangeBelow(_), Touch::Deletes(name)) => there(name),
+            _ => true,
+        }
     }
+}
+
+/// Whether readers pass over a new object of this name. What lies below `w/` and `k/` is named by the hash of what is in it: nothing can
+/// speak of it before it is there. Collections concern writers and keepers only, and a session shows nothing before its outcome.
+fn is_quiet(name: &str) -> bool {
+    ["w/", "k/", names::COLLECTIONS].iter().any(|prefix| name.starts_with(prefix))
+        || name.ends_with(".session")
 }

@@ -68,8 +68,8 @@ impl Explorer {
             Said::Content(_) => "found".to_owned(),
             Said::Created(true) => "new".to_owned(),
             Said::Created(false) => "exists".to_owned(),
-            Said::Deleted(true) => "deleted".to_owned(),
-            Said::Deleted(false) | Said::Missing => "not there".to_owned(),
+            Said::Deleted => "gone".to_owned(),
+            Said::Missing => "not there".to_owned(),
             Said::Failed => "failed".to_owned(),
             Said::Listed(list) => {
                 let objects = self.stock.lists.get(list);

@@ -88,13 +88,28 @@ pub const SCENARIOS: &[Scenario] = &[
         "a snapshot is deleted while a collector makes a checkpoint",
         deletion
     ),
-    scenario!("prune", false, "a collection, cut off anywhere, and the next one", |bug| {
-        two_collectors(NONE, bug)
+    scenario!("prune", true, "a collection, cut off anywhere, and the next one", |bug| {
+        two_collectors(false, NONE, bug)
     }),
     scenario!("prune-errors", false, "the same; a request fails, or acts and fails", |bug| {
-        two_collectors(ERRORS, bug)
+        two_collectors(false, ERRORS, bug)
+    }),
+    scenario!("prune-both", false, "two collections, of which each deletes a snapshot", |bug| {
+        two_collectors(true, NONE, bug)
     }),
     scenario!("successor", false, "a writer, a collector cut off anywhere, and another", successor),
+    scenario!("heal", false, "a healing, and a writer that needs what is lost", |bug| healing(
+        true, false, bug
+    )),
+    scenario!("heal-collect", false, "a healing beside a collector", |bug| healing(
+        false, true, bug
+    )),
+    scenario!(
+        "overslept",
+        false,
+        "a writer that sleeps through three checkpoints and a fence",
+        overslept
+    ),
     scenario!("restore", true, "a restore while a collector rewrites what it reads", restore),
     scenario!("init", true, "a repository is made twice at once, each cut off anywhere", |bug| {
         creation(NONE, bug)
@@ -200,13 +215,18 @@ fn deletion(bug: Option<Bug>) -> Explorer {
     explorer(&cast, &actors, vec![first], vec![second, third], NONE, false)
 }
 
-fn two_collectors(faults: Faults, bug: Option<Bug>) -> Explorer {
-    let (cast, [first, second, third]) = compactable(bug);
+fn two_collectors(both_delete: bool, faults: Faults, bug: Option<Bug>) -> Explorer {
+    let mut cast = Cast::new(1, bug);
+    let [first, second] = half_used(&mut cast);
+    let mut gone = vec![first];
+    if both_delete {
+        gone.push(cast.back_up(1, "third", &files(&[("z", large(b'z'))])));
+    }
     let actors = [
         may(cast.collector("collector", vec![first], PATIENT)),
-        may(cast.collector("second collector", vec![third], PATIENT)),
+        may(cast.collector("second collector", gone[1..].to_vec(), PATIENT)),
     ];
-    explorer(&cast, &actors, vec![second], vec![first, third], faults, false)
+    explorer(&cast, &actors, vec![second], gone, faults, false)
 }
 
 fn successor(bug: Option<Bug>) -> Explorer {
@@ -219,13 +239,53 @@ fn successor(bug: Option<Bug>) -> Explorer {
     explorer(&cast, &actors, vec![first], vec![second], NONE, false)
 }
 
+/// What the second snapshot needs is lost, and a replica has it.
+fn healing(writes: bool, collects: bool, bug: Option<Bug>) -> Explorer {
+    let mut cast = Cast::new(1, bug);
+    let first = cast.back_up(0, "first", &files(&[("x", large(b'x'))]));
+    let others = cast.data_packs();
+    let second = cast.back_up(0, "second", &files(&[("y", large(b'y'))]));
+    let lost: Vec<String> =
+        cast.data_packs().into_iter().filter(|name| !others.contains(name)).collect();
+    let third = cast.back_up(0, "third", &files(&[("x", large(b'x')), ("z", large(b'z'))]));
+    let replica = cast.lose(&lost);
+    let mut actors = vec![may(cast.healer("healer", &replica, second))];
+    if writes {
+        actors.push(may(cast.writer(0, "writer A", files(&[("y", large(b'y'))]), None)));
+    }
+    if collects {
+        actors.push(may(cast.collector("collector", vec![third], PATIENT)));
+    }
+    let (mut stock, mut trie) = (Stock::default(), Trie::new());
+    let world = cast.world(&mut stock);
+    let experts = cast.healing_experts(&replica);
+    let judge = Judge::new(&mut trie, experts, vec![first], vec![third], false);
+    Explorer::new(stock, trie, judge, world, &actors, NONE)
+}
+
+fn overslept(bug: Option<Bug>) -> Explorer {
+    let (mut cast, [first, second]) = stocked(bug);
+    let third = cast.back_up(1, "third", &files(&[("z", large(b'z'))]));
+    let fourth = cast.back_up(1, "fourth", &files(&[("w", large(b'w'))]));
+    let deletes = vec![vec![second], vec![third], vec![fourth]];
+    let writer = may(cast.writer(0, "writer A", files(&[("x", large(b'x'))]), None));
+    let collector = must(cast.collecting("collector", deletes, IMPATIENT));
+    let gone = vec![second, third, fourth];
+    explorer(&cast, &[writer, collector], vec![first], gone, NONE, false)
+}
+
 /// Three snapshots; without the first, half of a pack that the second needs is unused; without the third, a whole one.
 fn compactable(bug: Option<Bug>) -> (Cast, [SnapshotId; 3]) {
     let mut cast = Cast::new(1, bug);
-    let first = cast.back_up(0, "first", &files(&[("x", large(b'x')), ("y", large(b'y'))]));
-    let second = cast.back_up(0, "second", &files(&[("x", large(b'x'))]));
+    let [first, second] = half_used(&mut cast);
     let third = cast.back_up(1, "third", &files(&[("z", large(b'z'))]));
     (cast, [first, second, third])
+}
+
+/// Two snapshots; without the first, half of a pack that the second needs is unused.
+fn half_used(cast: &mut Cast) -> [SnapshotId; 2] {
+    let first = cast.back_up(0, "first", &files(&[("x", large(b'x')), ("y", large(b'y'))]));
+    [first, cast.back_up(0, "second", &files(&[("x", large(b'x'))]))]
 }
 
 fn restore(bug: Option<Bug>) -> Explorer {
@@ -271,7 +331,7 @@ fn remove(bug: Option<Bug>) -> Explorer {
         member.map_or(Ok(()), |id| repo.remove_member(&id))?;
         repo.collect(
             &[],
-            &CollectOptions { max_unused_percent: 5, patience_secs: PATIENT },
+            &CollectOptions { max_unused_percent: 0, patience_secs: PATIENT },
             &Silent,
         )
         .map(drop)

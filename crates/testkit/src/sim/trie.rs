@@ -1,6 +1,7 @@
 //! Everything that actors were seen to do: for each program a tree whose branches are the answers it got. The engine runs only where the
 //! tree ends. Each node also knows what its actor may touch from there on, as far as that was seen.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 
 use super::actor::{Event, Outcome, Program, Record, Running};
@@ -52,6 +53,42 @@ impl Touch {
     }
 }
 
+/// What touches are looked for: those that may matter to some operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Sought {
+    /// That make an object appear.
+    Creation(u32),
+    /// That make an object go.
+    Deletion(u32),
+    /// That see an object, or make it appear: to whom it matters that it goes.
+    Use(u32),
+    /// That see an object, make it appear, or go.
+    Anything(u32),
+    /// That change what is below a prefix.
+    ChangeBelow(u32),
+}
+
+impl Sought {
+    /// Whether a touch is one of these.
+    pub fn is_met(self, touch: Touch, names: &Interner<str>) -> bool {
+        let below = |name: u32, prefix: u32| names.get(name).starts_with(&**names.get(prefix));
+        match (self, touch) {
+            (Self::Creation(name), _) => touch == Touch::Creates(name),
+            (Self::Deletion(name), _) => touch == Touch::Deletes(name),
+            (Self::Use(_), Touch::Deletes(_)) => false,
+            (Self::Use(name) | Self::Anything(name), Touch::Lists(prefix)) => below(name, prefix),
+            (
+                Self::Use(name) | Self::Anything(name),
+                Touch::Reads(other) | Touch::Creates(other) | Touch::Deletes(other),
+            ) => other == name,
+            (Self::ChangeBelow(prefix), Touch::Creates(name) | Touch::Deletes(name)) => {
+                below(name, prefix)
+            }
+            (Self::ChangeBelow(_), Touch::Reads(_) | Touch::Lists(_)) => false,
+        }
+    }
+}
+
 /// The place of an actor that died with its machine.
 pub const DEAD: u32 = u32::MAX;
 /// An actor that takes more steps than any honest run does not end.
@@ -77,6 +114,8 @@ pub struct Trie {
     touches: Vec<Touch>,
     touch_numbers: Map<Touch, u32>,
     sets: Interner<[u64]>,
+    /// For each thing that was asked about: which touches meet it, of so many that were looked at.
+    met: RefCell<Map<Sought, (usize, Vec<u64>)>>,
     /// Nodes whose sets have grown since the last look.
     pub grown: Vec<u32>,
     /// Runs of the engine from its start.
@@ -102,6 +141,7 @@ impl Trie {
             touches: Vec::new(),
             touch_numbers: Map::default(),
             sets,
+            met: RefCell::default(),
             grown: Vec::new(),
             runs: 0,
         }
@@ -310,20 +350,38 @@ impl Trie {
         }
     }
 
-    /// What an actor may touch from a node on.
-    pub fn touches(&self, node: u32) -> impl Iterator<Item = Touch> + '_ {
-        self.numbers(node).map(|number| self.touches[number])
+    /// Whether an actor may, from a node on, touch something that is sought and that `counts`.
+    pub fn may_touch(
+        &self,
+        node: u32,
+        sought: Sought,
+        names: &Interner<str>,
+        counts: impl Fn(Touch) -> bool,
+    ) -> bool {
+        let mut met = self.met.borrow_mut();
+        let (known, mask) = met.entry(sought).or_default();
+        for (number, touch) in self.touches.iter().enumerate().skip(*known) {
+            mask.resize(mask.len().max(number / 64 + 1), 0);
+            mask[number / 64] |= u64::from(sought.is_met(*touch, names)) << (number % 64);
+        }
+        *known = self.touches.len();
+        let set = self.sets.get(self.nodes[node as usize].touches);
+        let common = set.iter().zip(&*mask).map(|(set, mask)| set & mask);
+        bits(common).any(|number| counts(self.touches[number]))
     }
 
     fn numbers(&self, node: u32) -> impl Iterator<Item = usize> + '_ {
-        let set = self.sets.get(self.nodes[node as usize].touches);
-        set.iter().enumerate().flat_map(move |(at, word)| {
-            let mut word = *word;
-            std::iter::from_fn(move || {
-                let bit = (word != 0).then(|| word.trailing_zeros())?;
-                word &= word - 1;
-                Some(at * 64 + bit as usize)
-            })
-        })
+        bits(self.sets.get(self.nodes[node as usize].touches).iter().copied())
     }
+}
+
+/// The numbers of the bits that are set.
+fn bits(words: impl Iterator<Item = u64>) -> impl Iterator<Item = usize> {
+    words.enumerate().flat_map(|(at, mut word)| {
+        std::iter::from_fn(move || {
+            let bit = (word != 0).then(|| word.trailing_zeros())?;
+            word &= word - 1;
+            Some(at * 64 + bit as usize)
+        })
+    })
 }

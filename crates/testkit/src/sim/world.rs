@@ -32,8 +32,8 @@ pub enum Said {
     Created(bool),
     /// The listing.
     Listed(u32),
-    /// There was something to delete.
-    Deleted(bool),
+    /// It is not there, whether it was or not: an object store does not tell, and the engine does not ask.
+    Deleted,
     /// All is durable.
     Flushed,
     /// There is no such object.
@@ -67,7 +67,7 @@ pub struct Flight {
 pub struct World {
     /// By name's number.
     pub objects: Vec<Entry>,
-    /// What was deleted: name, content, and whether a power cut could bring it back.
+    /// What was deleted, as far as it can matter: name, content, and whether a power cut could bring it back.
     pub graves: Vec<(u32, u32, bool)>,
     /// By name's number.
     pub flights: Vec<Flight>,
@@ -97,16 +97,18 @@ impl World {
         }
     }
 
-    /// Deletes; whether there was something. `remembered`: a power cut could undo it.
-    pub fn delete(&mut self, name: u32, remembered: bool) -> bool {
+    /// Deletes. `lasting`: a power cut could undo it. `buried`: what it was is to be known later.
+    pub fn delete(&mut self, name: u32, lasting: bool, buried: bool) {
         let Ok(at) = self.objects.binary_search_by_key(&name, |entry| entry.name) else {
-            return false;
+            return;
         };
         let gone = self.objects.remove(at);
-        if let Err(at) = self.graves.binary_search_by_key(&name, |grave| grave.0) {
-            self.graves.insert(at, (name, gone.content, remembered && gone.loose == 0));
+        let Err(at) = self.graves.binary_search_by_key(&name, |grave| grave.0) else {
+            return;
+        };
+        if buried {
+            self.graves.insert(at, (name, gone.content, lasting && gone.loose == 0));
         }
-        true
     }
 
     /// Whether an object of that name was deleted before.
@@ -178,7 +180,7 @@ impl Stock {
             (Said::Created(true), _) => Reply::Created(Created::New),
             (Said::Created(false), _) => Reply::Created(Created::Exists),
             (Said::Listed(list), _) => Reply::Listed(self.objects(list)),
-            (Said::Deleted(was_there), _) => Reply::Deleted(was_there),
+            (Said::Deleted, _) => Reply::Deleted(true),
             (Said::Flushed, _) => Reply::Flushed,
             (Said::Missing, _) => Reply::Failed(StoreErrorKind::NotFound),
             (Said::Failed | Said::Content(_), _) => Reply::Failed(StoreErrorKind::Io),
@@ -264,13 +266,22 @@ impl Stock {
                 changed(self, &|world| Said::Created(world.create(name, content, loose(durable))))
             }
             Call::Delete { name } => {
-                changed(self, &|world| Said::Deleted(world.delete(name, lasting)))
+                let buried = lasting || self.is_buried(name);
+                changed(self, &|world| {
+                    world.delete(name, lasting, buried);
+                    Said::Deleted
+                })
             }
             Call::Barrier => changed(self, &|world| {
                 world.flush(actor);
                 Said::Flushed
             }),
         }
+    }
+
+    /// Whether it matters that an object of this name was there: packs must not come back, and old listings show packs and segments.
+    pub fn is_buried(&self, name: u32) -> bool {
+        self.names.get(name).starts_with("w/")
     }
 
     /// A name without its long middle.

@@ -32,6 +32,28 @@ fn every_planted_fault_is_found() {
 }
 
 #[test]
+fn a_view_that_is_torn_by_a_checkpoint_is_found() {
+    let (_, failure) = explore("prune", Some(Bug::TornView));
+    let steps = failure.expect("the fault is planted");
+    assert!(steps.contains("collector: create c/00000001"), "{steps}");
+}
+
+#[test]
+fn orders_that_are_left_out_lead_nowhere_else() {
+    for name in ["cache", "init", "rekey"] {
+        let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name).unwrap();
+        let (mut reduced, mut whole) = (scenario.make(None), scenario.make(None).in_every_order());
+        let (few, failure) = reduced.run(MOST_STATES);
+        assert!(failure.is_none(), "{name}: {failure:?}");
+        let (many, failure) = whole.run(MOST_STATES);
+        assert!(failure.is_none(), "{name}: {failure:?}");
+        assert!(few.states < many.states, "{name}: {few:?}, {many:?}");
+        assert_eq!(reduced.endings(), whole.endings(), "{name}");
+        assert!(!reduced.endings().is_empty(), "{name}");
+    }
+}
+
+#[test]
 fn without_one_every_state_is_sound() {
     for (scenario, at_least) in [("reuse", 1000), ("cache", 1000), ("power", 20), ("init", 20)] {
         let (tally, failure) = explore(scenario, None);
