@@ -52,9 +52,8 @@ pub struct NodeBackup {
 impl NodeBackup {
     /// Whether everything that was asked for is in it, and the node was held and let go as planned.
     pub fn is_whole(&self) -> bool {
-        let is_bad = |record: &ComponentRecord| {
-            matches!(record.status, Status::Failed | Status::Partial)
-        };
+        let is_bad =
+            |record: &ComponentRecord| matches!(record.status, Status::Failed | Status::Partial);
         self.report.errors.is_empty()
             && self.manifest.hold_notes.iter().all(|note| !is_failure(note))
             && !self.manifest.components.iter().any(is_bad)
@@ -140,10 +139,9 @@ fn draft(node: &Node, machine: Machine, captured_at: String) -> Manifest {
 
 fn nothing(node: &Node, scene: &Scene) -> Error {
     let mut notes = scene.records.iter().flat_map(|record| &record.notes);
-    let reason = notes.next().map_or_else(
-        || "none of its components is there".to_owned(),
-        |note| note.text.clone(),
-    );
+    let reason = notes
+        .next()
+        .map_or_else(|| "none of its components is there".to_owned(), |note| note.text.clone());
     Error::Nothing { node: node.name().to_owned(), reason }
 }
 

@@ -67,9 +67,8 @@ pub struct Scene {
 impl Scene {
     /// What is recorded and what is read for it, none within another.
     pub fn roots(&self, view: &View) -> Vec<(PathBuf, PathBuf)> {
-        let is_read = |record: &&ComponentRecord| {
-            matches!(record.status, Status::Captured | Status::Partial)
-        };
+        let is_read =
+            |record: &&ComponentRecord| matches!(record.status, Status::Captured | Status::Partial);
         let mut paths: Vec<&PathBuf> =
             self.records.iter().filter(is_read).map(|record| &record.path).collect();
         paths.sort();
@@ -89,7 +88,8 @@ fn finish(record: &ComponentRecord, seen: &Seen) -> ComponentRecord {
     let mut record = record.clone();
     (record.files, record.bytes) = (seen.files(), seen.bytes());
     if seen.unreadable() > 0 {
-        let text = format!("{} names could not be read: see the snapshot's list", seen.unreadable());
+        let text =
+            format!("{} names could not be read: see the snapshot's list", seen.unreadable());
         record.notes.push(Note::new("unreadable", text));
         if record.status == Status::Captured {
             record.status = Status::Partial;

@@ -74,7 +74,9 @@ impl DrillResult {
     pub fn words(self) -> &'static str {
         match self {
             Self::Proven => "proven restorable: the node was started on the copy",
-            Self::Restored => "restored and checked; the node was not started, so this is no proof that it runs",
+            Self::Restored => {
+                "restored and checked; the node was not started, so this is no proof that it runs"
+            }
             Self::Failed => "FAILED",
         }
     }

@@ -58,8 +58,10 @@ impl Ground<'_> {
     pub fn drill(&self, snapshot: &NodeSnapshot, folder: &Path, keeps: bool) -> Result<Drilled> {
         let key = self.repository.writer_key().ok_or(Error::NoSigner)?;
         let certificate = self.rehearse(snapshot, folder, keeps)?;
-        let unwritable =
-            |error: serde_json::Error| Error::State { path: "certificate".into(), reason: error.to_string() };
+        let unwritable = |error: serde_json::Error| Error::State {
+            path: "certificate".into(),
+            reason: error.to_string(),
+        };
         let signed = Signed::sign(&certificate, key).map_err(unwritable)?;
         let id = self.write_record(&snapshot.manifest.node, CERTIFICATE, &signed)?;
         Ok(Drilled { id, certificate, signed })
@@ -126,7 +128,9 @@ impl Rehearsal {
                 self.bytes = bytes;
                 self.step("restore", Outcome::Passed, format!("{bytes} bytes into the sandbox"));
                 for placement in &placements {
-                    for (name, verified) in verify_placement(node, snapshot, placement, &placement.target) {
+                    for (name, verified) in
+                        verify_placement(node, snapshot, placement, &placement.target)
+                    {
                         self.component(snapshot, &name, verified);
                     }
                 }
@@ -140,7 +144,12 @@ impl Rehearsal {
     }
 
     /// Its checks, and whether it stands where the manifest says.
-    fn component(&mut self, snapshot: &NodeSnapshot, name: &str, verified: nodekeep_nodes::kind::Verified) {
+    fn component(
+        &mut self,
+        snapshot: &NodeSnapshot,
+        name: &str,
+        verified: nodekeep_nodes::kind::Verified,
+    ) {
         for check in verified.checks {
             self.step(format!("{name}: {}", check.name), check.outcome, check.detail);
         }
@@ -182,14 +191,21 @@ impl Rehearsal {
     fn rules(&mut self, node: &Node) {
         if self.steps.iter().any(|step| step.outcome == Outcome::Failed) {
             let what = "not run: what was restored is not sound";
-            node.profile.verify.iter().for_each(|rule| self.step(&rule.name, Outcome::Skipped, what));
+            node.profile
+                .verify
+                .iter()
+                .for_each(|rule| self.step(&rule.name, Outcome::Skipped, what));
             return;
         }
         for rule in &node.profile.verify {
             self.rule(node, rule);
         }
         if !node.profile.verify.iter().any(|rule| rule.starts_node) {
-            self.step("start", Outcome::Skipped, "the profile does not say how to start this node in a sandbox");
+            self.step(
+                "start",
+                Outcome::Skipped,
+                "the profile does not say how to start this node in a sandbox",
+            );
         }
     }
 

@@ -127,7 +127,9 @@ impl Recorded {
     fn take(&mut self, snapshot: &NodeSnapshot) {
         let manifest = &snapshot.manifest;
         self.sightings.extend(Sighting::of_manifest(manifest));
-        if let (Some(seen), Ok(at)) = (look_of(snapshot), At::try_from(manifest.captured_at.clone())) {
+        if let (Some(seen), Ok(at)) =
+            (look_of(snapshot), At::try_from(manifest.captured_at.clone()))
+        {
             self.readings.push(seen.reading(at, manifest.machine.clone(), Origin::Backup));
         }
         let carried = attachment(&snapshot.record, RECORDED);
@@ -180,8 +182,7 @@ impl Ground<'_> {
         let state = self.state.of(node)?;
         let by = self.state.machine(&self.host)?;
         let at = At::from(Timestamp::now());
-        let retirement =
-            Retirement { at, machine: machine.clone(), by, last_seen: None, answer };
+        let retirement = Retirement { at, machine: machine.clone(), by, last_seen: None, answer };
         journal(&state).append(&Entry::Retirement(retirement.clone()))?;
         self.write_record(node, records::RETIREMENT, &retirement)?;
         Ok(retirement)

@@ -81,7 +81,8 @@ impl NodeSnapshot {
     pub fn node(&self) -> Result<Node> {
         let registration = self.registration()?;
         let text = self.text(PROFILE)?;
-        let profile = profile::parse(text, &format!("profile of snapshot {}", self.record.id.short()))?;
+        let profile =
+            profile::parse(text, &format!("profile of snapshot {}", self.record.id.short()))?;
         Ok(Node::new(registration, profile)?)
     }
 

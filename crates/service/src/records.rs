@@ -49,7 +49,12 @@ impl Ground<'_> {
     ///
     /// # Errors
     /// If the repository cannot be written.
-    pub fn write_record(&self, node: &str, kind: &str, value: &impl Serialize) -> Result<SnapshotId> {
+    pub fn write_record(
+        &self,
+        node: &str,
+        kind: &str,
+        value: &impl Serialize,
+    ) -> Result<SnapshotId> {
         let bytes = serde_json::to_vec(value).map_err(|error| Error::State {
             path: name_of(kind).into(),
             reason: error.to_string(),

@@ -54,7 +54,9 @@ impl Staging {
             self.made.pop();
         }
         let folder = self.fallback.join(name);
-        Err(Error::file(folder, "no staging folder can be made")(io::ErrorKind::PermissionDenied.into()))
+        Err(Error::file(folder, "no staging folder can be made")(
+            io::ErrorKind::PermissionDenied.into(),
+        ))
     }
 
     /// Every folder that was made: none of them is part of the node.

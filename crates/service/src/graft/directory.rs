@@ -148,7 +148,8 @@ impl Grafted {
         let mut shown = Listing { items: Vec::new(), unreadable: listed.unreadable };
         let lying: Vec<PathBuf> = listed.items.iter().map(|item| self.place(&item.name)).collect();
         let there = listed.items.into_iter().filter_map(|item| self.show(item));
-        let added = self.overlay.children(&self.path).filter(|(path, _)| !lying.iter().any(|l| l == path));
+        let added =
+            self.overlay.children(&self.path).filter(|(path, _)| !lying.iter().any(|l| l == path));
         for item in there.chain(added.filter_map(|(path, with)| self.added(path, with))) {
             match item {
                 Ok(item) => shown.items.push(item),

@@ -203,7 +203,8 @@ impl Ground<'_> {
             remove(&beside)?;
             restored.bytes += self.bring(snapshot, placement, &beside)?.bytes;
             staged.push((placement.clone(), beside));
-            let (placement, beside) = staged.last().map(|(p, b)| (p, b)).unwrap_or((placement, &placement.target));
+            let (placement, beside) =
+                staged.last().map(|(p, b)| (p, b)).unwrap_or((placement, &placement.target));
             let checked = verify_placement(node, snapshot, placement, beside);
             if let Some(error) = checked.iter().find_map(unsound) {
                 discard(&staged);
@@ -241,7 +242,8 @@ impl Ground<'_> {
             swap.replace(beside_it, &placement.target, &aside, &kept)?;
         }
         swap.run(&state)?;
-        restored.placed = plan.placements.iter().map(|placement| placement.target.clone()).collect();
+        restored.placed =
+            plan.placements.iter().map(|placement| placement.target.clone()).collect();
         restored.aside.clone_from(&swap.aside);
         Ok(())
     }
@@ -428,7 +430,9 @@ pub fn verify_placement(
     for located in node.components().unwrap_or_default() {
         let name = &located.component.name;
         let inner = located.path.strip_prefix(&placement.target);
-        let (true, true, Ok(inner)) = (placement.components.contains(name), snapshot.holds(name), inner) else {
+        let (true, true, Ok(inner)) =
+            (placement.components.contains(name), snapshot.holds(name), inner)
+        else {
             continue;
         };
         verified.push((name.clone(), verify_component(node, &located, &join(at, inner))));
@@ -452,13 +456,20 @@ fn verify_component(
         let found = check(&part.kind, &path, &variables);
         all.position.join(&found.position);
         all.hashes.extend(found.hashes);
-        let name = |check: kind::Check| kind::Check { name: format!("{}: {}", part.path, check.name), ..check };
+        let name = |check: kind::Check| kind::Check {
+            name: format!("{}: {}", part.path, check.name),
+            ..check
+        };
         all.checks.extend(found.checks.into_iter().map(name));
     }
     all
 }
 
-fn check(kind: &nodekeep_nodes::profile::Kind, at: &Path, variables: &nodekeep_nodes::profile::Variables) -> Verified {
+fn check(
+    kind: &nodekeep_nodes::profile::Kind,
+    at: &Path,
+    variables: &nodekeep_nodes::profile::Variables,
+) -> Verified {
     kind::verify(kind, at, variables, CHECK_WITHIN).unwrap_or_else(|error| {
         let mut failed = Verified::default();
         failed.check(kind.word(), Outcome::Failed, error.to_string());

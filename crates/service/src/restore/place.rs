@@ -57,13 +57,19 @@ pub fn placements(
 
 fn covers(placement: &Placement, recorded: &Path, target: &Path) -> bool {
     let relative = recorded.strip_prefix(&placement.recorded);
-    relative.is_ok_and(|relative| placement.target.join(relative) == target || {
-        relative.as_os_str().is_empty() && placement.target == target
+    relative.is_ok_and(|relative| {
+        placement.target.join(relative) == target || {
+            relative.as_os_str().is_empty() && placement.target == target
+        }
     })
 }
 
 /// What was left out of a placement although it lies in it: components that the snapshot does not have, or that are not wanted.
-pub fn left_out(placement: &Placement, snapshot: &NodeSnapshot, node: &Node) -> Result<Vec<PathBuf>> {
+pub fn left_out(
+    placement: &Placement,
+    snapshot: &NodeSnapshot,
+    node: &Node,
+) -> Result<Vec<PathBuf>> {
     let mut left = Vec::new();
     for located in node.components()? {
         let name = &located.component.name;
@@ -80,7 +86,12 @@ impl Ground<'_> {
     ///
     /// # Errors
     /// If anything of it cannot be restored whole: then nothing is at `to`.
-    pub fn bring(&self, snapshot: &NodeSnapshot, placement: &Placement, to: &Path) -> Result<RestoreReport> {
+    pub fn bring(
+        &self,
+        snapshot: &NodeSnapshot,
+        placement: &Placement,
+        to: &Path,
+    ) -> Result<RestoreReport> {
         let parent = to.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(parent).map_err(Error::file(parent, "cannot be made"))?;
         let name = to.file_name().unwrap_or_default().to_string_lossy();
@@ -111,7 +122,10 @@ fn inside(snapshot: &NodeSnapshot, placement: &Placement) -> PathBuf {
             let name = if root.entry.is_dir() { None } else { path.file_name() };
             match name {
                 Some(name) => PathBuf::from(name),
-                None => placement.recorded.strip_prefix(path).map_or_else(|_| PathBuf::new(), Path::to_owned),
+                None => placement
+                    .recorded
+                    .strip_prefix(path)
+                    .map_or_else(|_| PathBuf::new(), Path::to_owned),
             }
         }
         _ => relative(&placement.recorded),
@@ -131,7 +145,11 @@ fn clear(stage: &Path) -> Result<()> {
 ///
 /// # Errors
 /// As [`Ground::bring`].
-pub fn bring_all(ground: &Ground<'_>, snapshot: &NodeSnapshot, placements: &[Placement]) -> Result<u64> {
+pub fn bring_all(
+    ground: &Ground<'_>,
+    snapshot: &NodeSnapshot,
+    placements: &[Placement],
+) -> Result<u64> {
     let mut bytes = 0;
     for placement in placements {
         if let Some(parent) = placement.target.parent() {

@@ -42,7 +42,13 @@ impl Swap {
     ///
     /// # Errors
     /// If the folders cannot be read.
-    pub fn replace(&mut self, staged: &Path, target: &Path, aside: &Path, left_out: &[PathBuf]) -> Result<()> {
+    pub fn replace(
+        &mut self,
+        staged: &Path,
+        target: &Path,
+        aside: &Path,
+        left_out: &[PathBuf],
+    ) -> Result<()> {
         let there = target.symlink_metadata().is_ok();
         if !there {
             self.rename(staged, target);
