@@ -23,6 +23,12 @@ pub fn run(words: Vec<OsString>) -> Result<(), Error> {
         )
     })?;
     let upstream = upstream.canonicalize().map_err(Error::file(&upstream))?;
+    // A name is looked for in PATH; a path counts from here. Links stay: they tell Python which environment it belongs to.
+    let python = if python.components().count() > 1 {
+        std::path::absolute(&python).map_err(Error::file(&python))?
+    } else {
+        python
+    };
     require(&upstream, &python)?;
     let mut trial = place::cargo();
     trial.current_dir(place::root());
