@@ -11,7 +11,7 @@ use crate::place;
 /// What Axon's server imports from outside.
 const IMPORTS: &str = "import PIL, corsheaders, cryptography, django, dotenv, magic, requests, rest_framework, rest_framework_simplejwt, socks";
 
-/// Runs the opt-in test with a clone of Axon and a Python that can run it.
+/// Runs the trial with a clone of Axon and a Python that can run it.
 pub fn run(words: Vec<OsString>) -> Result<(), Error> {
     let mut args = Args::new(words);
     let upstream = args.path("--upstream")?;
@@ -23,14 +23,17 @@ pub fn run(words: Vec<OsString>) -> Result<(), Error> {
         )
     })?;
     let upstream = upstream.canonicalize().map_err(Error::file(&upstream))?;
+    // A name is looked for in PATH; a path counts from here. Links stay: they tell Python which environment it belongs to.
+    let python = if python.components().count() > 1 {
+        std::path::absolute(&python).map_err(Error::file(&python))?
+    } else {
+        python
+    };
     require(&upstream, &python)?;
-    let mut test = place::cargo();
-    test.current_dir(place::root())
-        .args(["test", "--locked", "-p", "nodekeep-nodes", "--test", "it", "axon::upstream"])
-        .args(["--", "--ignored", "--nocapture"])
-        .env("NODEKEEP_AXON_UPSTREAM", upstream)
-        .env("NODEKEEP_AXON_PYTHON", python);
-    place::run(&mut test)
+    let mut trial = place::cargo();
+    trial.current_dir(place::root());
+    trial.args(["run", "--locked", "-p", "nodekeep-nodes", "--example", "axon", "--"]);
+    place::run(trial.arg(upstream).arg(python))
 }
 
 fn require(upstream: &Path, python: &Path) -> Result<(), Error> {

@@ -1,4 +1,4 @@
-//! The adapter of Axon, on instances that the tests build from facts; `upstream` asks the real Axon.
+//! The adapter of Axon, on instances that the tests build from facts. `cargo xtask test-axon` asks the real Axon.
 
 mod board;
 mod exchange;
@@ -6,5 +6,4 @@ mod merging;
 mod profile;
 mod reading;
 mod rekeying;
-mod upstream;
 mod verifying;

@@ -1,6 +1,7 @@
 //! The real Axon: captured while its server is written to, started again from the copy; exported to its own `restore_applets`, re-keyed
-//! for another instance, merged into a third. Opt-in: `cargo xtask test-axon --upstream DIR --python FILE`.
-#![expect(clippy::print_stderr, reason = "the figures of a run that somebody watches")]
+//! for another instance, merged into a third. `cargo xtask test-axon` runs it with the folder of Axon's sources and a Python that can run
+//! them; it ends with a panic where something promised does not hold.
+#![allow(clippy::print_stderr, reason = "the figures of a run that somebody watches")]
 
 use std::env;
 use std::fs;
@@ -57,10 +58,10 @@ impl Real {
     }
 
     fn sources(root: &Path, name: &str) -> Self {
-        let upstream = PathBuf::from(
-            env::var_os("NODEKEEP_AXON_UPSTREAM").expect("run by cargo xtask test-axon"),
-        );
-        let python = env::var_os("NODEKEEP_AXON_PYTHON").unwrap_or_else(|| "python3".into());
+        let mut words = env::args_os().skip(1).map(PathBuf::from);
+        let upstream =
+            words.next().expect("cargo xtask test-axon gives the folder of Axon's sources");
+        let python = words.next().unwrap_or_else(|| "python3".into());
         let folder = root.join(name);
         fs::create_dir(&folder).unwrap();
         for source in SOURCES {
@@ -69,7 +70,7 @@ impl Real {
         for made in ["logs", "frontend/build/static"] {
             fs::create_dir_all(folder.join(made)).unwrap();
         }
-        Self { folder, python: python.into() }
+        Self { folder, python }
     }
 
     fn layout(&self) -> Layout {
@@ -83,7 +84,7 @@ impl Real {
 
     /// Runs one of our scripts in it and reads the JSON of its last line.
     fn script(&self, name: &str, input: &Value) -> Value {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/axon/upstream").join(name);
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/axon").join(name);
         let mut child = self
             .command()
             .arg(path)
@@ -136,7 +137,7 @@ struct Server<'a> {
 
 impl Server<'_> {
     fn visit(&self, words: &[&str]) -> Value {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/axon/upstream/visit.py");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/axon/visit.py");
         let url = format!("http://{}", self.address);
         last_line(&run(Command::new(&self.real.python).arg(path).arg(url).args(words)))
     }
@@ -223,9 +224,7 @@ fn opened(seen: &Value, what: &str) -> (usize, usize) {
     (all.values().filter(|opens| opens.as_bool() == Some(true)).count(), all.len())
 }
 
-#[test]
-#[ignore = "needs Axon's sources and Django: cargo xtask test-axon"]
-fn the_real_axon_comes_back() {
+fn main() {
     let root = TempDir::new().unwrap();
     let live = Real::new(root.path(), "live");
     let copy = root.path().join("copy");
