@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
+use nodekeep_repo::audit::Seen;
 use nodekeep_repo::backup::BackupOptions;
 use nodekeep_repo::check::CheckOptions;
 use nodekeep_repo::collect::CollectOptions;
 use nodekeep_repo::monitor::Silent;
-use nodekeep_repo::repository::{CreateOptions, Repository};
+use nodekeep_repo::repository::{CreateOptions, Pins, Repository};
 use nodekeep_repo::source::fs::FsSource;
 use nodekeep_store::{
-    Effect, FaultPlan, NameMatch, Occurrence, Op, OpMatch, Recorded, Store, StoreErrorKind,
+    Effect, FaultPlan, FaultRule, NameMatch, Occurrence, Op, OpMatch, Recorded, Store,
+    StoreErrorKind,
 };
 use nodekeep_testkit::{Size, Tree};
 
@@ -149,4 +151,43 @@ fn a_pack_cut_short_costs_only_what_was_behind_the_cut() {
     assert!(!near.errors.is_empty());
     assert_eq!(names(&near.errors), names(&far.errors));
     assert_eq!(near.errors.len(), far.errors.len());
+}
+
+/// The first time that an object is read as a whole, half of it is missing, and nothing says so.
+fn first_reads_cut_short(store: &Store) -> Store {
+    let rules = store.list("").unwrap().into_iter().map(|object| FaultRule {
+        op: OpMatch::Only(Op::Get),
+        name: NameMatch::Contains(object.name),
+        when: Occurrence::Nth(1),
+        effect: Effect::CutShort(object.size as usize / 2),
+    });
+    store.clone().with_faults(FaultPlan { rules: rules.collect() })
+}
+
+#[test]
+fn what_is_cut_short_once_is_read_again_and_is_not_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("source");
+    let tree = planted(43, Size::SMALL, &source);
+    let store = Store::memory();
+    let keys = create(store.clone());
+    let repo = keys.open(&store).unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.extend(backup(&repo, &source, None).unwrap().snapshot);
+    }
+    repo.collect(&ids[..1], &CollectOptions::default(), &Silent).unwrap();
+    backup(&repo, &source, None).unwrap();
+
+    let open = || keys.open(&first_reads_cut_short(&store)).unwrap();
+    let records = open().snapshots().unwrap();
+    assert_eq!(records.len(), 3);
+    assert_restores(&open(), &records[0], &tree, "restored");
+    let everything = CheckOptions { data: Some(100), ..CheckOptions::default() };
+    let checked = open().check(&everything, &Silent).unwrap();
+    assert!(checked.problems.is_empty(), "{:?}", checked.problems);
+    let audited = open().audit(&Pins::default(), &mut Seen::default()).unwrap();
+    assert!(audited.alarms.is_empty(), "{:?}", audited.alarms);
+    open().collect(&ids[1..2], &CollectOptions::default(), &Silent).unwrap();
+    assert_restores(&open(), &newest(&open()), &tree, "after the collection");
 }
