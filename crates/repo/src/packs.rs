@@ -88,7 +88,7 @@ fn open_parts(
 const PIECE: usize = 4 * 1024 * 1024;
 
 /// How many threads read packs: as many as the store takes requests at once, and as many as can compute.
-pub(crate) fn in_flight(store: &Store) -> usize {
+pub(crate) fn readers(store: &Store) -> usize {
     store.in_flight().max(std::thread::available_parallelism().map_or(1, usize::from))
 }
 
