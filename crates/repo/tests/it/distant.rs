@@ -102,6 +102,41 @@ fn what_lies_together_comes_together() {
 }
 
 #[test]
+fn what_several_packs_share_comes_together_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("source");
+    plant_small_pieces(&source);
+    let data = source.join("data.db");
+    let whole = std::fs::read(&data).unwrap();
+    let (store, operations) = Store::memory().recording();
+    let keys = create_with_packs(store.clone(), 16 << 20);
+    let from = FsSource::new(vec![source.clone()]).unwrap();
+    let in_a_row = BackupOptions { threads: Some(1), ..options(None) };
+    let back_up = || keys.open(&store).unwrap().backup(&from, &in_a_row, &Silent).unwrap();
+    // Each backup adds a pack with every third piece of the file that is to come, behind what makes it a database.
+    let piece = 256 << 10;
+    for part in [0, 1] {
+        let pieces = whole.chunks(piece).enumerate().filter(|(at, _)| at % 3 == part);
+        let pieces: Vec<u8> = pieces.flat_map(|(_, piece)| piece).copied().collect();
+        std::fs::write(&data, [&whole[..16], &pieces[..]].concat()).unwrap();
+        back_up();
+    }
+    std::fs::write(&data, &whole).unwrap();
+    back_up();
+    let tree = Tree::read(&source).unwrap();
+
+    let count = |store: &Store| {
+        let repo = keys.open(store).unwrap();
+        let record = newest(&repo);
+        operations.clear();
+        assert_restores(&repo, &record, &tree, "restored");
+        gets_of_packs(&operations.operations(), "d")
+    };
+    let (near, far) = (count(&store), count(&distant(&store)));
+    assert!(near > 50 && far * 5 < near, "{far} requests for what took {near} from near");
+}
+
+#[test]
 fn an_upload_that_fails_ends_the_backup_and_nothing_is_committed() {
     let dir = tempfile::tempdir().unwrap();
     let source = dir.path().join("source");
