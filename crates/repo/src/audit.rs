@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::control::{Checkpoint, Outcome, Session};
 use crate::error::{Damage, Result};
+use crate::fetch::{self, Opened};
 use crate::frame::{self, Kind};
 use crate::id::{MemberId, ObjectHash, SessionId};
 use crate::listing::Lists;
@@ -62,12 +63,12 @@ impl Audit<'_> {
         label.filter(|label| !label.is_empty()).unwrap_or_else(|| writer.hex()[..8].to_owned())
     }
 
-    fn get(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        match self.repo.store().get(name) {
-            Ok(object) => Ok(Some(object)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+    fn get<T>(
+        &self,
+        name: &str,
+        open: impl Fn(&[u8]) -> std::result::Result<T, Damage>,
+    ) -> Result<Option<Opened<T>>> {
+        Ok(fetch::if_there(fetch::opened(self.repo.store(), name, open))?)
     }
 
     /// Rosters are never deleted: each must be there, signed by the root, and follow the one before.
@@ -77,7 +78,10 @@ impl Audit<'_> {
         let mut before = Some(ObjectHash::NONE);
         for number in 1..=newest {
             let name = names::roster(number);
-            let Some(object) = self.get(&name)? else {
+            let open = |object: &[u8]| {
+                Roster::open(object, &self.repo.id(), self.repo.config().root, number)
+            };
+            let Some((object, roster)) = self.get(&name, open)? else {
                 self.alarm(
                     "roster-missing",
                     format!("{name} is missing: rosters are never deleted"),
@@ -86,7 +90,7 @@ impl Audit<'_> {
                 continue;
             };
             let hash = ObjectHash::of(&object);
-            match Roster::open(&object, &self.repo.id(), self.repo.config().root, number) {
+            match roster {
                 Ok(roster) if before.is_some_and(|before| before != roster.previous) => {
                     self.alarm(
                         "roster-chain",
@@ -126,11 +130,14 @@ impl Audit<'_> {
             pins.checkpoint_hash.map(|hash| (pins.checkpoint, hash));
         for number in numbers {
             let name = names::checkpoint(number);
-            let Some(object) = self.get(&name)? else {
+            let open = |object: &[u8]| {
+                Checkpoint::open(object, number, &self.repo.id(), self.repo.roster())
+            };
+            let Some((object, checkpoint)) = self.get(&name, open)? else {
                 continue;
             };
             let hash = ObjectHash::of(&object);
-            match Checkpoint::open(&object, number, &self.repo.id(), self.repo.roster()) {
+            match checkpoint {
                 Err(damage) => self.alarm("invalid", format!("{name}: {damage}")),
                 Ok(checkpoint) => {
                     self.report.verified += 1;
@@ -172,12 +179,25 @@ impl Audit<'_> {
                 self.alarm("invalid", format!("{object}: {}", Damage::Name));
                 continue;
             };
-            match (name.role, self.get(&object)?) {
+            let kind = match name.role {
+                Part::Session => Kind::Session,
+                Part::Outcome => Kind::Outcome,
+                Part::Progress(_) => Kind::Progress,
+                Part::Deleted => Kind::Deletion,
+            };
+            let id = self.repo.id();
+            let open = |bytes: &[u8]| frame::open(kind, Some(&id), bytes).map(drop);
+            match (name.role, self.get(&object, open)?) {
                 (_, None) => (),
-                (Part::Session, Some(bytes)) => self.session(&object, &name, &bytes, &mut sessions),
-                (Part::Outcome, Some(bytes)) => self.outcome(&object, &name, &bytes, &mut sessions),
-                (Part::Progress(_), Some(bytes)) => self.verify(Kind::Progress, &object, &bytes),
-                (Part::Deleted, Some(bytes)) => self.verify(Kind::Deletion, &object, &bytes),
+                (Part::Session, Some((bytes, _))) => {
+                    self.session(&object, &name, &bytes, &mut sessions);
+                }
+                (Part::Outcome, Some((bytes, _))) => {
+                    self.outcome(&object, &name, &bytes, &mut sessions);
+                }
+                (Part::Progress(_) | Part::Deleted, Some((_, signed))) => {
+                    self.note(&object, signed);
+                }
             }
         }
         for live in &self.view.live {
@@ -196,9 +216,9 @@ impl Audit<'_> {
     }
 
     /// Signature only: who may sign is what the view looks at.
-    fn verify(&mut self, kind: Kind, object: &str, bytes: &[u8]) {
-        match frame::open(kind, Some(&self.repo.id()), bytes) {
-            Ok(_) => self.report.verified += 1,
+    fn note(&mut self, object: &str, signed: std::result::Result<(), Damage>) {
+        match signed {
+            Ok(()) => self.report.verified += 1,
             Err(damage) => self.alarm("invalid", format!("{object}: {damage}")),
         }
     }

@@ -1,10 +1,12 @@
 //! Many requests at once. Over a network a round trip costs more than most of what it brings; on a disk there is nothing to gain, and one
-//! thing after the other is simpler to follow.
+//! thing after the other is simpler to follow. And an object read a second time before it counts as damaged.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use nodekeep_store::{Store, StoreError};
+
+use crate::error::Damage;
 
 /// A store that takes more requests at once than this is far away.
 const NEAR: usize = 8;
@@ -50,6 +52,43 @@ pub(crate) fn map<T: Sync, R: Send>(
 fn take<'a, T>(next: &AtomicUsize, items: &'a [T]) -> Option<(usize, &'a T)> {
     let at = next.fetch_add(1, Ordering::Relaxed);
     Some((at, items.get(at)?))
+}
+
+/// An object as it was read last, and what could be made of it.
+pub(crate) type Opened<T> = (Vec<u8>, Result<T, Damage>);
+
+/// Reads an object and opens it. One that seems damaged is read once more: memory and networks err, too, and what a bad proxy has cut short
+/// looks like damage. If other bytes come then, those count.
+///
+/// # Errors
+/// If the store cannot give the object.
+pub(crate) fn opened<T>(
+    store: &Store,
+    name: &str,
+    open: impl Fn(&[u8]) -> Result<T, Damage>,
+) -> Result<Opened<T>, StoreError> {
+    let bytes = store.get(name)?;
+    let first = open(&bytes);
+    if first.is_ok() {
+        return Ok((bytes, first));
+    }
+    let again = store.get(name)?;
+    if again == bytes {
+        return Ok((bytes, first));
+    }
+    let second = open(&again);
+    Ok((again, second))
+}
+
+/// What was read, or `None` if it is not there.
+///
+/// # Errors
+/// Every other failure of the store.
+pub(crate) fn if_there<T>(read: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+    match read {
+        Err(error) if error.is_not_found() => Ok(None),
+        read => read.map(Some),
+    }
 }
 
 /// Deletes objects.

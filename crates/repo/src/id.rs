@@ -1,5 +1,6 @@
 //! Names of things: every id is a newtype, printed in lower-case hexadecimal.
 
+use crate::error::Damage;
 use crate::wire::{Decoder, Malformed};
 
 /// Lower-case hexadecimal of `bytes`.
@@ -99,6 +100,14 @@ impl ObjectHash {
         Self(*blake3::hash(bytes).as_bytes())
     }
 
+    /// Whether these are the bytes that it names.
+    ///
+    /// # Errors
+    /// [`Damage::Hash`] if they are not.
+    pub fn check(&self, bytes: &[u8]) -> Result<(), Damage> {
+        if Self::of(bytes) == *self { Ok(()) } else { Err(Damage::Hash) }
+    }
+
     /// What stands where there is no predecessor.
     pub const NONE: Self = Self([0; 32]);
 }
@@ -107,6 +116,14 @@ impl PackId {
     /// Hash of a pack's bytes.
     pub fn of(bytes: &[u8]) -> Self {
         Self(*blake3::hash(bytes).as_bytes())
+    }
+
+    /// Whether these are the bytes that it names.
+    ///
+    /// # Errors
+    /// [`Damage::Hash`] if they are not.
+    pub fn check(&self, bytes: &[u8]) -> Result<(), Damage> {
+        if Self::of(bytes) == *self { Ok(()) } else { Err(Damage::Hash) }
     }
 }
 

@@ -7,6 +7,7 @@ use nodekeep_store::{Store, StoreErrorKind};
 
 use crate::control::PackRef;
 use crate::error::{Damage, Error, Result};
+use crate::fetch;
 use crate::id::PackId;
 use crate::monitor::Monitor;
 use crate::pack::{Header, Layout, TRAILER_LEN, Table, open_table};
@@ -27,8 +28,9 @@ pub(crate) struct Opened {
 /// Reads a pack and checks that its bytes are those that its id names.
 pub(crate) fn read_whole(repo: &Repository, pack: &PackRef) -> Result<Vec<u8>> {
     let name = pack.name();
-    let bytes = repo.store().get(&name).map_err(|error| damaged_missing(&name, error.into()))?;
-    if PackId::of(&bytes) == pack.id { Ok(bytes) } else { Err(Error::damaged(name, Damage::Hash)) }
+    let (bytes, proof) = fetch::opened(repo.store(), &name, |bytes| pack.id.check(bytes))
+        .map_err(|error| damaged_missing(&name, error.into()))?;
+    proof.map(|()| bytes).map_err(|damage| Error::damaged(name, damage))
 }
 
 /// Opens the table of a pack whose bytes are at hand.
@@ -86,7 +88,7 @@ fn open_parts(
 const PIECE: usize = 4 * 1024 * 1024;
 
 /// How many threads read packs: as many as the store takes requests at once, and as many as can compute.
-pub(crate) fn in_flight(store: &Store) -> usize {
+pub(crate) fn readers(store: &Store) -> usize {
     store.in_flight().max(std::thread::available_parallelism().map_or(1, usize::from))
 }
 

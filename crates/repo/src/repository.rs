@@ -193,14 +193,14 @@ const SEGMENTS_AT_ONCE: usize = 3;
 /// Reads and checks the configuration.
 fn read_config(store: &Store) -> Result<Config> {
     let location = || store.location().to_owned();
-    let object = match store.get(names::CONFIG) {
-        Ok(object) => object,
+    let (object, config) = match fetch::opened(store, names::CONFIG, Config::open) {
+        Ok(opened) => opened,
         Err(e) if e.kind == StoreErrorKind::NotFound => {
             return Err(Error::NoRepository { location: location() });
         }
         Err(e) => return Err(e.into()),
     };
-    Config::open(&object).map_err(|damage| match damage {
+    config.map_err(|damage| match damage {
         Damage::NewerFormat => {
             Error::NewerFormat { location: location(), found: newer_number(&object), known: FORMAT }
         }
@@ -220,10 +220,9 @@ fn read_roster(store: &Store, config: &Config) -> Result<(Roster, ObjectHash)> {
         return Err(Error::damaged(names::roster(1), Damage::Missing));
     };
     let name = names::roster(number);
-    let object = store.get(&name)?;
-    let roster = Roster::open(&object, &config.id, config.root, number)
-        .map_err(|damage| Error::damaged(name, damage))?;
-    Ok((roster, ObjectHash::of(&object)))
+    let open = |object: &[u8]| Roster::open(object, &config.id, config.root, number);
+    let (object, roster) = fetch::opened(store, &name, open)?;
+    Ok((roster.map_err(|damage| Error::damaged(name, damage))?, ObjectHash::of(&object)))
 }
 
 impl Repository {
@@ -371,13 +370,14 @@ impl Repository {
         if number == 0 {
             return Ok(None);
         }
-        let object = match self.store.get(&names::checkpoint(number)) {
-            Ok(object) => object,
-            Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error.into()),
+        let open = |object: &[u8]| Checkpoint::open(object, number, &self.config.id, &self.roster);
+        let opened = fetch::opened(&self.store, &names::checkpoint(number), open);
+        let Some((object, checkpoint)) = fetch::if_there(opened)? else {
+            return Ok(None);
         };
-        let sound = Checkpoint::open(&object, number, &self.config.id, &self.roster).ok();
-        Ok(sound.map(|sound| (ObjectHash::of(&object), sound.heads.into_iter().collect())))
+        Ok(checkpoint
+            .ok()
+            .map(|sound| (ObjectHash::of(&object), sound.heads.into_iter().collect())))
     }
 
     /// Says that nobody else works on the repository now: on a store that does not create if absent, no program can find that out.
@@ -604,12 +604,13 @@ impl Repository {
     /// If it is missing or damaged.
     pub fn segment(&self, writer: &MemberId, hash: &ObjectHash) -> Result<Segment> {
         let name = names::segment(writer, hash);
-        let object = self.store.get(&name).map_err(|e| damaged_missing(&name, e.into()))?;
-        if ObjectHash::of(&object) != *hash {
-            return Err(Error::damaged(name, Damage::Hash));
-        }
-        Segment::open(&object, writer, &self.config.id, &self.domain, &self.roster)
-            .map_err(|damage| Error::damaged(name, damage))
+        let open = |object: &[u8]| {
+            hash.check(object)?;
+            Segment::open(object, writer, &self.config.id, &self.domain, &self.roster)
+        };
+        let opened = fetch::opened(&self.store, &name, open);
+        let (_, segment) = opened.map_err(|e| damaged_missing(&name, e.into()))?;
+        segment.map_err(|damage| Error::damaged(name, damage))
     }
 
     /// The whole index of a view.
@@ -903,10 +904,9 @@ fn open_envelope(
     hash: &ObjectHash,
 ) -> Result<Envelope> {
     let name = names::envelope(hash);
-    let object = store.get(&name).map_err(|e| damaged_missing(&name, e.into()))?;
-    if ObjectHash::of(&object) != *hash {
-        return Err(Error::damaged(name, Damage::Hash));
-    }
+    let opened = fetch::opened(store, &name, |object| hash.check(object));
+    let (object, sound) = opened.map_err(|e| damaged_missing(&name, e.into()))?;
+    sound.map_err(|damage| Error::damaged(name.clone(), damage))?;
     match identities.open(key, &object) {
         Some(Some(plain)) => {
             Envelope::decode(&plain, &config.id).map_err(|damage| Error::damaged(name, damage))

@@ -189,10 +189,13 @@ impl Loader<'_> {
         }
         for number in numbers.into_iter().rev() {
             let name = names::checkpoint(number);
-            let Some(object) = self.get(&name)? else {
+            let open = |object: &[u8]| Checkpoint::open(object, number, self.repo, self.roster);
+            let Some((object, checkpoint)) =
+                fetch::if_there(fetch::opened(self.store, &name, open))?
+            else {
                 continue;
             };
-            match Checkpoint::open(&object, number, self.repo, self.roster) {
+            match checkpoint {
                 Ok(checkpoint) => {
                     self.view.checkpoint_hash = Some(ObjectHash::of(&object));
                     self.fold(checkpoint);
@@ -263,21 +266,40 @@ impl Loader<'_> {
         let read = fetch::map(store, &named, |(object, _)| get_listed(store, object));
         for ((object, name), bytes) in named.iter().zip(read) {
             if let Some(bytes) = bytes? {
-                self.take(object, name, bytes);
+                self.take_twice(object, bytes, |loader, bytes| loader.take(name, bytes))?;
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, object: &str, name: &InGeneration, bytes: Vec<u8>) {
-        let taken = match name.role {
-            Role::Session => self.take_session(name, &bytes),
-            Role::Progress(_) => self.take_progress(name, &bytes),
-            Role::Outcome => self.take_outcome(name, bytes),
-            Role::Deleted => self.take_deletion(name, bytes),
+    /// Takes an object in. One that seems damaged is read once more first, as with [`fetch::opened`].
+    fn take_twice(
+        &mut self,
+        object: &str,
+        bytes: Vec<u8>,
+        mut take: impl FnMut(&mut Self, &[u8]) -> std::result::Result<(), Damage>,
+    ) -> Result<()> {
+        let Err(damage) = take(self, &bytes) else {
+            return Ok(());
+        };
+        // What went meanwhile is not damaged.
+        let taken = match self.get(object)? {
+            None => Ok(()),
+            Some(again) if again == bytes => Err(damage),
+            Some(again) => take(self, &again),
         };
         if let Err(damage) = taken {
             self.bad(object, damage);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, name: &InGeneration, bytes: &[u8]) -> std::result::Result<(), Damage> {
+        match name.role {
+            Role::Session => self.take_session(name, bytes),
+            Role::Progress(_) => self.take_progress(name, bytes),
+            Role::Outcome => self.take_outcome(name, bytes),
+            Role::Deleted => self.take_deletion(name, bytes),
         }
     }
 
@@ -329,17 +351,17 @@ impl Loader<'_> {
     fn take_outcome(
         &mut self,
         name: &InGeneration,
-        bytes: Vec<u8>,
+        bytes: &[u8],
     ) -> std::result::Result<(), Damage> {
         // Whatever it says, the slot is taken: the session is over.
         self.ended.insert(name.session);
-        let outcome = Outcome::open(&bytes, name, self.repo, self.roster)?;
+        let outcome = Outcome::open(bytes, name, self.repo, self.roster)?;
         if outcome.commit.is_some() {
             self.refuse_used(&outcome.stamp)?;
         }
         self.head(&outcome.stamp);
-        if !self.folded.contains(&ObjectHash::of(&bytes)) {
-            self.live(outcome, bytes, true);
+        if !self.folded.contains(&ObjectHash::of(bytes)) {
+            self.live(outcome, bytes.to_vec(), true);
         }
         Ok(())
     }
@@ -347,11 +369,11 @@ impl Loader<'_> {
     fn take_deletion(
         &mut self,
         name: &InGeneration,
-        bytes: Vec<u8>,
+        bytes: &[u8],
     ) -> std::result::Result<(), Damage> {
-        let deletion = Deletion::open(&bytes, Some(name), self.repo, self.roster)?;
-        if self.view.deletions.iter().all(|(_, object)| *object != bytes) {
-            self.view.deletions.push((deletion, bytes));
+        let deletion = Deletion::open(bytes, Some(name), self.repo, self.roster)?;
+        if self.view.deletions.iter().all(|(_, object)| object != bytes) {
+            self.view.deletions.push((deletion, bytes.to_vec()));
         }
         Ok(())
     }
@@ -377,11 +399,9 @@ impl Loader<'_> {
                 doomed: None,
                 outcome: None,
             });
-            if let Err(damage) =
-                take_collection(entry, doomed.is_some(), &bytes, self.repo, self.roster)
-            {
-                self.bad(listed, damage);
-            }
+            self.take_twice(&listed, bytes, |loader, bytes| {
+                take_collection(entry, doomed.is_some(), bytes, loader.repo, loader.roster)
+            })?;
         }
         self.view.collections = open.into_values().collect();
         Ok(())
@@ -428,11 +448,7 @@ fn take_collection(
 }
 
 fn get_listed(store: &Store, name: &str) -> Result<Option<Vec<u8>>> {
-    match store.get(name) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind == nodekeep_store::StoreErrorKind::NotFound => Ok(None),
-        Err(e) => Err(e.into()),
-    }
+    Ok(fetch::if_there(store.get(name))?)
 }
 
 /// What a list or another object names, and is not there, is damage.

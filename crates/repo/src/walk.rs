@@ -119,7 +119,8 @@ impl<'a> TreeReader<'a> {
         if pack.size > CACHE_BYTES / 2 {
             return false;
         }
-        let Ok(bytes) = self.reader.store().get(&pack.pack.name()) else {
+        let read = self.reader.store().get(&pack.pack.name()).ok();
+        let Some(bytes) = read.filter(|bytes| bytes.len() as u64 == pack.size) else {
             return false;
         };
         self.bytes += bytes.len() as u64;

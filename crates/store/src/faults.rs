@@ -72,6 +72,9 @@ pub enum Effect {
     /// A create leaves only the first n bytes in the object, as a power cut may for objects
     /// without a barrier; it and every later operation fail. Otherwise as `CrashFromHere`.
     Torn(usize),
+    /// A read of a whole object brings only its first n bytes and says that this is all, as a bad
+    /// proxy may. Every other operation is as it should be.
+    CutShort(usize),
 }
 
 impl FaultPlan {
@@ -166,8 +169,19 @@ impl Faulty {
         act: impl FnOnce() -> Result<T, StoreError>,
         tear: impl FnOnce(usize) -> Result<(), StoreError>,
     ) -> Result<T, StoreError> {
-        let kind = match self.effect(op, name) {
-            None => return act(),
+        self.suffer(self.effect(op, name), op, name, act, tear)
+    }
+
+    fn suffer<T>(
+        &self,
+        effect: Option<Effect>,
+        op: Op,
+        name: &str,
+        act: impl FnOnce() -> Result<T, StoreError>,
+        tear: impl FnOnce(usize) -> Result<(), StoreError>,
+    ) -> Result<T, StoreError> {
+        let kind = match effect {
+            None | Some(Effect::CutShort(_)) => return act(),
             Some(Effect::Fail(kind)) => kind,
             Some(Effect::CrashFromHere) => StoreErrorKind::Io,
             Some(Effect::FailAfterActing | Effect::CrashAfterActing) => {
@@ -202,7 +216,13 @@ impl Backend for Faulty {
     }
 
     fn get(&self, name: &str, span: Span) -> Result<Vec<u8>, StoreError> {
-        self.run_whole(Op::Get, name, || self.inner.get(name, span))
+        let effect = self.effect(Op::Get, name);
+        let mut bytes =
+            self.suffer(effect, Op::Get, name, || self.inner.get(name, span), |_| Ok(()))?;
+        if let (Some(Effect::CutShort(len)), Span::All) = (effect, span) {
+            bytes.truncate(len);
+        }
+        Ok(bytes)
     }
 
     fn read_into(&self, name: &str, offset: u64, buffer: &mut [u8]) -> Result<(), StoreError> {

@@ -1,5 +1,10 @@
 //! A bad network between the program and the store: nothing is lost, nothing is wrong, and errors say what happened.
 
+use std::fmt;
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use nodekeep_testkit::proxy::{Fault, Plan, Proxy};
@@ -26,56 +31,126 @@ const FAULTS: [Fault; 9] = [
 /// A request in so many suffers.
 const ONE_IN: usize = 4;
 
-/// The same for lies, which no client can repeat for the command: it has to come through without one.
+/// The same for what few requests can suffer, because they must change something.
+const ONE_CHANGE_IN: usize = 2;
+
+/// The same for lies: an object that comes short twice in a row looks damaged.
 const ONE_LIE_IN: usize = 12;
+
+/// So many trials at once: their commands mostly wait before they ask again.
+const AT_ONCE: usize = 4;
 
 /// A command that the network makes fail may be repeated so often.
 const TRIES: u32 = 20;
 
+/// A bad network: what goes wrong, and where chance comes from.
+#[derive(Debug, Clone)]
+struct Weather {
+    seed: u64,
+    faults: Vec<Fault>,
+}
+
+/// What came of a trial.
+#[derive(Debug, Clone, Copy, Default)]
+struct Tally {
+    faults: u64,
+    repeated: u64,
+}
+
 /// Backups, a restore, a prune and a check under each kind of fault, and under all of them.
 pub fn run(stage: &mut Stage<Ceph>) -> Result<String, Error> {
-    let mut sum = 0;
-    let mut failed = 0;
-    for round in 0..stage.rounds(1, 3) {
-        let seed = stage.seed + round;
-        for fault in FAULTS {
-            let (faults, failures) = endure(stage, seed, &[fault])?;
-            if faults == 0 {
-                return Err(Error::Broken(format!("{fault}: no request suffered it")));
-            }
-            (sum, failed) = (sum + faults, failed + failures);
-        }
-        let (faults, failures) = endure(stage, seed, &FAULTS)?;
-        (sum, failed) = (sum + faults, failed + failures);
-    }
+    let forecast: Vec<Weather> = (0..stage.rounds(1, 2))
+        .flat_map(|round| Weather::of_all_kinds(stage.seed + round))
+        .collect();
+    let tallies = endure_all(stage, &forecast)?;
+    let sum = |of: fn(&Tally) -> u64| -> u64 { tallies.iter().map(of).sum() };
     Ok(format!(
-        "{} kinds of fault, {sum} faults, {failed} commands failed and were repeated",
-        FAULTS.len()
+        "{} kinds of fault by themselves and all together, {} times: {} faults, {} commands failed and were repeated",
+        FAULTS.len(),
+        forecast.len() / (FAULTS.len() + 1),
+        sum(|tally| tally.faults),
+        sum(|tally| tally.repeated)
     ))
 }
 
-/// Everything that a repository's owner does, with some requests suffering; faults done, and commands repeated.
-fn endure(stage: &Stage<Ceph>, seed: u64, faults: &[Fault]) -> Result<(u64, u64), Error> {
-    let what = match faults {
-        [fault] => fault.to_string(),
-        _ => "all faults".to_owned(),
+impl Weather {
+    /// Each kind by itself, and all together.
+    fn of_all_kinds(seed: u64) -> Vec<Self> {
+        let each = FAULTS.iter().map(|fault| Self { seed, faults: vec![*fault] });
+        each.chain([Self { seed, faults: FAULTS.to_vec() }]).collect()
+    }
+
+    fn plan(&self) -> Plan {
+        let one_in = match self.faults[..] {
+            [Fault::Truncate] => ONE_LIE_IN,
+            [Fault::Duplicate | Fault::CutUpload] => ONE_CHANGE_IN,
+            _ => ONE_IN,
+        };
+        Plan::faults(self.seed, self.faults.clone(), one_in)
+    }
+
+    fn lies(&self) -> bool {
+        self.faults.contains(&Fault::Truncate)
+    }
+}
+
+impl fmt::Display for Weather {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.faults[..] {
+            [fault] => fault.fmt(f),
+            _ => f.write_str("all faults"),
+        }
+    }
+}
+
+/// A few trials at once, each with a repository of its own. After a failure no other begins.
+fn endure_all(stage: &Stage<Ceph>, forecast: &[Weather]) -> Result<Vec<Tally>, Error> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Ok(Vec::new()));
+    let results = || done.lock().unwrap_or_else(PoisonError::into_inner);
+    let work = || {
+        while let Some(weather) = forecast.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let tally = endure(stage, weather);
+            let mut results = results();
+            match (&mut *results, tally) {
+                (Ok(tallies), Ok(tally)) => tallies.push(tally),
+                (Ok(_), Err(error)) => *results = Err(error),
+                (Err(_), _) => (),
+            }
+            if results.is_err() {
+                return;
+            }
+        }
     };
-    let one_in = if faults == [Fault::Truncate] { ONE_LIE_IN } else { ONE_IN };
+    thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(work);
+        }
+    });
+    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Everything that a repository's owner does, with some requests suffering.
+fn endure(stage: &Stage<Ceph>, weather: &Weather) -> Result<Tally, Error> {
     let site = stage.site()?;
-    let proxy = Proxy::start(stage.cluster.server(), Plan::faults(seed, faults, one_in))
-        .map_err(Error::file("proxy"))?;
-    let lies = faults.contains(&Fault::Truncate);
-    let outcome = work(&site, &proxy, lies, &mut stage.rng(seed ^ 0x6e65));
+    let proxy =
+        Proxy::start(stage.cluster.server(), weather.plan()).map_err(Error::file("proxy"))?;
+    let outcome = work(&site, &proxy, weather.lies(), &mut stage.rng(weather.seed ^ 0x6e65));
     let counts = proxy.counts();
-    let outcome = outcome.map_err(|error| {
+    let broken = |told: String| {
         let last = counts.suffered.iter().rev().take(10).map(String::as_str);
         let last: Vec<&str> = last.collect();
+        let seed = weather.seed;
         Error::Broken(format!(
-            "{what}: {error}\nthe last faults, newest first:\n{}",
+            "{weather}, seed {seed}: {told}\nthe last faults, newest first:\n{}",
             last.join("\n")
         ))
-    });
-    Ok((counts.total(), outcome?))
+    };
+    let repeated = outcome.map_err(|error| broken(error.to_string()))?;
+    match counts.total() {
+        0 => Err(broken("no request suffered".to_owned())),
+        faults => Ok(Tally { faults, repeated }),
+    }
 }
 
 fn work(site: &Site, proxy: &Proxy, lies: bool, rng: &mut Rng) -> Result<u64, Error> {
@@ -94,7 +169,7 @@ fn work(site: &Site, proxy: &Proxy, lies: bool, rng: &mut Rng) -> Result<u64, Er
         edit(rng, &data, 5).map_err(Error::file(&data))?;
     }
     for (id, tree) in &kept {
-        let target = owner.path("restored");
+        let target = owner.path(TARGET);
         let words = ["restore", id, "--target", &target.to_string_lossy(), "--quiet"];
         insist(&owner, &words, lies, &mut repeated)?;
         owner.compare(id, &target, tree)?;
@@ -128,6 +203,10 @@ fn insist(machine: &Machine, words: &[&str], lies: bool, repeated: &mut u64) -> 
         match ran.code {
             STORE_UNAVAILABLE | TRY_AGAIN => must_name(&ran)?,
             DAMAGED | NOT_FOUND if lies => {}
+            INCOMPLETE if lies => {
+                let target = machine.path(TARGET);
+                fs::remove_dir_all(&target).map_err(Error::file(&target))?;
+            }
             _ => return ran.ok(),
         }
         *repeated += 1;
@@ -135,12 +214,16 @@ fn insist(machine: &Machine, words: &[&str], lies: bool, repeated: &mut u64) -> 
     Err(Error::Broken(format!("nodekeep {} failed {TRIES} times", words.join(" "))))
 }
 
+/// Where snapshots are restored.
+const TARGET: &str = "restored";
+
 /// See docs/exit-codes.md.
 const STORE_UNAVAILABLE: i32 = 10;
 const TRY_AGAIN: i32 = 11;
 
-/// An answer that is cut short and says that it is whole looks like damage, or like a snapshot that was never committed, until
-/// it is asked for again. That nothing is damaged is checked afterwards, past the proxy.
+/// An answer that is cut short and says that it is whole, twice in a row, looks like damage, or like a snapshot that was never committed,
+/// until it is asked for again. That nothing is damaged is checked afterwards, past the proxy.
+const INCOMPLETE: i32 = 3;
 const DAMAGED: i32 = 4;
 const NOT_FOUND: i32 = 8;
 

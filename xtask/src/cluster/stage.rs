@@ -1,7 +1,7 @@
 //! What every scenario is given: a cluster, a user of it, a place for machines, and where chance comes from.
 
-use std::cell::Cell;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nodekeep_testkit::Rng;
 
@@ -26,7 +26,7 @@ pub struct Stage<C> {
     /// So many rounds instead of a scenario's own number.
     pub rounds: Option<u64>,
     scratch: Scratch,
-    buckets: Cell<u32>,
+    buckets: AtomicU32,
 }
 
 /// A new repository, with its owner's machine.
@@ -46,7 +46,7 @@ impl<C> Stage<C> {
     /// A stage with nothing on it.
     pub fn new(cluster: C, owner: S3, binary: PathBuf, seed: u64) -> Result<Self, Error> {
         let scratch = Scratch::new("machines")?;
-        let (quick, rounds, buckets) = (false, None, Cell::new(0));
+        let (quick, rounds, buckets) = (false, None, AtomicU32::new(0));
         Ok(Self { cluster, owner, binary, seed, quick, rounds, scratch, buckets })
     }
 
@@ -62,8 +62,8 @@ impl<C> Stage<C> {
 
     /// A bucket of the owner and an empty machine beside it; nothing is in either.
     pub fn empty_site(&self) -> Result<Site, Error> {
-        self.buckets.set(self.buckets.get() + 1);
-        let bucket = format!("site-{}", self.buckets.get());
+        let number = self.buckets.fetch_add(1, Ordering::Relaxed) + 1;
+        let bucket = format!("site-{number}");
         self.owner.create_bucket(&bucket)?;
         let folder = self.scratch.path().join(&bucket);
         let repo = format!("s3://{bucket}/repo");

@@ -1,6 +1,7 @@
 //! What can be checked without opening a pack: control objects, and which packs are there.
 
 use super::*;
+use crate::fetch::{self, Opened};
 
 /// Configuration, rosters and envelopes.
 pub(super) fn check(repo: &Repository, objects: &[Object], findings: &mut Findings) -> Result<()> {
@@ -29,10 +30,15 @@ fn is_ours(name: &str) -> bool {
             .any(|(p, s)| numbered(p, s))
 }
 
-/// An object's bytes; what cannot be read is a finding.
-fn get(repo: &Repository, name: &str, findings: &mut Findings) -> Option<Vec<u8>> {
-    match repo.store().get(name) {
-        Ok(bytes) => return Some(bytes),
+/// An object and what could be made of it; what cannot be read is a finding.
+fn get<T>(
+    repo: &Repository,
+    name: &str,
+    findings: &mut Findings,
+    open: impl Fn(&[u8]) -> std::result::Result<T, Damage>,
+) -> Option<Opened<T>> {
+    match fetch::opened(repo.store(), name, open) {
+        Ok(opened) => return Some(opened),
         Err(error) if error.is_not_found() => findings.add(name, Damage::Missing),
         Err(error) => findings.add(name, error),
     };
@@ -40,10 +46,10 @@ fn get(repo: &Repository, name: &str, findings: &mut Findings) -> Option<Vec<u8>
 }
 
 fn config(repo: &Repository, findings: &mut Findings) -> Result<()> {
-    let Some(object) = get(repo, names::CONFIG, findings) else {
+    let Some((_, config)) = get(repo, names::CONFIG, findings, Config::open) else {
         return Ok(());
     };
-    match Config::open(&object) {
+    match config {
         Ok(config) if config.id == repo.id() => (),
         Ok(_) => drop(findings.add(names::CONFIG, Damage::OtherRepository)),
         Err(damage) => drop(findings.add(names::CONFIG, damage)),
@@ -55,10 +61,11 @@ fn rosters(repo: &Repository, findings: &mut Findings) -> Result<()> {
     let mut before = ObjectHash::NONE;
     for number in 1..=repo.roster().number {
         let name = names::roster(number);
-        let Some(object) = get(repo, &name, findings) else {
+        let open = |object: &[u8]| Roster::open(object, &repo.id(), repo.config().root, number);
+        let Some((object, roster)) = get(repo, &name, findings, open) else {
             continue;
         };
-        match Roster::open(&object, &repo.id(), repo.config().root, number) {
+        match roster {
             Ok(roster) if roster.previous != before && before != ObjectHash::NONE => {
                 findings.add(name, "it does not follow the roster before it");
             }
@@ -73,10 +80,8 @@ fn rosters(repo: &Repository, findings: &mut Findings) -> Result<()> {
 fn envelopes(repo: &Repository, findings: &mut Findings) -> Result<()> {
     for (_, hash) in repo.roster().members.iter().flat_map(|member| &member.envelopes) {
         let name = names::envelope(hash);
-        if let Some(object) = get(repo, &name, findings)
-            && ObjectHash::of(&object) != *hash
-        {
-            findings.add(name, Damage::Hash);
+        if let Some((_, Err(damage))) = get(repo, &name, findings, |object| hash.check(object)) {
+            findings.add(name, damage);
         }
     }
     Ok(())
@@ -88,9 +93,9 @@ fn checkpoints(repo: &Repository, objects: &[Object], findings: &mut Findings) -
         return Ok(());
     };
     let before = names::checkpoint(checkpoint.number - 1);
+    let is_named = |object: &[u8]| checkpoint.previous.check(object);
     if objects.iter().any(|object| object.name == before)
-        && let Some(object) = get(repo, &before, findings)
-        && ObjectHash::of(&object) != checkpoint.previous
+        && let Some((_, Err(_))) = get(repo, &before, findings, is_named)
     {
         findings.add(before, "it is not the one that the checkpoint after it names");
     }

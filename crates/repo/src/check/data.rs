@@ -29,7 +29,7 @@ const MOST_BYTES: u64 = 512 * 1024 * 1024;
 /// Threads that read packs: as many as pay, and as memory allows.
 pub(super) fn threads(repo: &Repository) -> usize {
     let room = MOST_BYTES / repo.config().pack_size.max(1);
-    crate::packs::in_flight(repo.store()).min(usize::try_from(room).unwrap_or(usize::MAX)).max(1)
+    crate::packs::readers(repo.store()).min(usize::try_from(room).unwrap_or(usize::MAX)).max(1)
 }
 
 pub(super) struct Reading<'a> {

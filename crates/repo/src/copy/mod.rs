@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::id::{ChunkId, MemberId, ObjectHash, SnapshotId};
 use crate::monitor::Monitor;
 use crate::pack::PackKind;
-use crate::packs::{in_flight, prove_all};
+use crate::packs::{prove_all, readers};
 use crate::portable::WRITER_ATTACHMENT;
 use crate::reader::ChunkReader;
 use crate::repository::{Repository, SnapshotRecord};
@@ -275,7 +275,7 @@ impl<'a> Copying<'a> {
             to: sink,
             domain: self.here.domain(),
             bases: Some(&there),
-            threads: self.options.threads.unwrap_or_else(|| in_flight(self.source.store())),
+            threads: self.options.threads.unwrap_or_else(|| readers(self.source.store())),
             monitor: self.monitor,
         };
         let entries = match translation.run(&roots) {
@@ -336,7 +336,7 @@ impl<'a> Copying<'a> {
             packs.extend(segment.packs.into_iter().map(|info| (info.pack, info.size)));
         }
         let store = self.here.store();
-        let proven = prove_all(store, &packs, in_flight(store), self.monitor, &|pack, result| {
+        let proven = prove_all(store, &packs, readers(store), self.monitor, &|pack, result| {
             result.map_err(|damage| Error::damaged(pack.name(), damage))
         })?;
         self.report.packs_verified += proven.packs;

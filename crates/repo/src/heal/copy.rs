@@ -12,7 +12,7 @@ use crate::id::ChunkId;
 use crate::keys::DomainKeys;
 use crate::monitor::Monitor;
 use crate::pack::PackKind;
-use crate::packs::in_flight;
+use crate::packs::readers;
 use crate::reader::{Buffers, ChunkReader};
 use crate::repository::{Repository, SnapshotRecord};
 use crate::source::Content;
@@ -168,7 +168,7 @@ impl<'a> CopyDonor<'a> {
                 to: keep,
                 domain: self.repo.domain(),
                 bases: Some(self.here),
-                threads: in_flight(self.other.store()),
+                threads: readers(self.other.store()),
                 monitor: self.monitor,
             };
             let base = self.base(spot, record);

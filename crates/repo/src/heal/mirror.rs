@@ -6,6 +6,7 @@ use nodekeep_store::Store;
 
 use crate::control::PackRef;
 use crate::error::{Error, Result};
+use crate::fetch;
 use crate::id::{ChunkId, PackId};
 use crate::index::{Index, Segment};
 use crate::monitor::Monitor;
@@ -85,10 +86,9 @@ fn take(
         if ids.iter().all(|id| fresh.has(&(pack.kind, *id))) {
             continue;
         }
-        let bytes = match there.store().get(&pack.name()) {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => continue,
-            Err(error) => return Err(error.into()),
+        let opened = fetch::opened(there.store(), &pack.name(), |bytes| pack.id.check(bytes));
+        let Some((bytes, _)) = fetch::if_there(opened)? else {
+            continue;
         };
         let here = |id| reader.index().places(id).iter().filter(|place| place.pack == number);
         for place in ids.iter().flat_map(here) {

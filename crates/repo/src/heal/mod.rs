@@ -15,11 +15,12 @@ use crate::collect::finish::{Finish, SegmentRef, highest, write_segment};
 use crate::control::{CollectionOutcome, Doomed, PackRef};
 use crate::crypto::random;
 use crate::error::{Error, Result};
+use crate::fetch;
 use crate::id::ChunkId;
 use crate::index::{Index, PackInfo, SEGMENT_ENTRIES, Segment};
 use crate::monitor::Monitor;
 use crate::names;
-use crate::packs::{Proof, in_flight, prove_all};
+use crate::packs::{Proof, prove_all, readers};
 use crate::reader::{Buffers, ChunkReader};
 use crate::repair::{Healed, RepairReport};
 use crate::repository::{Repository, SnapshotRecord};
@@ -130,7 +131,7 @@ fn damaged(
         }
         Ok(())
     };
-    prove_all(repo.store(), suspects, in_flight(repo.store()), monitor, &each)?;
+    prove_all(repo.store(), suspects, readers(repo.store()), monitor, &each)?;
     Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
@@ -306,10 +307,10 @@ impl<'a> Attempt<'a> {
         if self.healing.monitor.interrupted() {
             return Err(Error::Interrupted);
         }
-        let bytes = match self.repo.store().get(&pack.pack.name()) {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_not_found() => return Ok(()),
-            Err(error) => return Err(error.into()),
+        let id = &pack.pack.id;
+        let opened = fetch::opened(self.repo.store(), &pack.pack.name(), |bytes| id.check(bytes));
+        let Some((bytes, _)) = fetch::if_there(opened)? else {
+            return Ok(());
         };
         let mut buffers = Buffers::new();
         for at in places {

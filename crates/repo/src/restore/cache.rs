@@ -1,5 +1,5 @@
 //! The chunks that were read last: consecutive small files come from few. On a distant store, also what will be read next: chunks that lie
-//! one after the other come with one request.
+//! close together come with one request.
 
 use std::collections::VecDeque;
 
@@ -18,6 +18,10 @@ const KEPT: usize = 4;
 const KEPT_DISTANT: usize = 2;
 /// No more is asked for at once, in bytes, unless one chunk is larger.
 const SPAN: u64 = 2 * 1024 * 1024;
+/// So many bytes that nobody expects are read along rather than asking twice: they take about as long as a round trip.
+const GAP: u64 = 128 * 1024;
+/// So many packs are read ahead in at once.
+const PACKS: usize = 4;
 
 /// Chunks read last, the latest first; one for each thread.
 pub struct ChunkCache {
@@ -30,28 +34,34 @@ pub struct ChunkCache {
 #[derive(Default)]
 struct Ahead {
     expected: VecDeque<ChunkId>,
-    span: Span,
+    /// The latest last.
+    spans: Vec<Span>,
 }
 
 /// Bytes of a pack that hold several chunks.
-#[derive(Default)]
 struct Span {
-    pack: Option<u32>,
+    pack: u32,
     start: u64,
     bytes: Vec<u8>,
+    /// Chunks that were not taken yet.
+    left: usize,
 }
 
 impl Span {
     /// The stored bytes of a place, to be decrypted where they are: every chunk is taken once.
     fn take(&mut self, place: &Place) -> Option<&mut [u8]> {
+        if self.pack != place.pack {
+            return None;
+        }
         let from = u64::from(place.offset).checked_sub(self.start)? as usize;
         let stored = self.bytes.get_mut(from..from + place.stored as usize)?;
-        (self.pack == Some(place.pack)).then_some(stored)
+        self.left = self.left.saturating_sub(1);
+        Some(stored)
     }
 }
 
 impl Ahead {
-    /// Reads the chunk with those that are expected next and lie right behind it; false where only the usual way may know what to do.
+    /// Reads the chunk with those that are expected soon and lie behind it; false where only the usual way may know what to do.
     fn read(&mut self, reader: &ChunkReader, id: &ChunkId, buffers: &mut Buffers) -> bool {
         match self.expected.iter().position(|next| next == id) {
             Some(at) => drop(self.expected.drain(..=at)),
@@ -60,35 +70,56 @@ impl Ahead {
         let Some(place) = first_place(reader, id) else {
             return false;
         };
-        if self.span.take(&place).is_none() && !self.fetch(reader, &place) {
-            return false;
-        }
-        let stored = self.span.take(&place);
-        let read = stored.is_some_and(|stored| reader.open_at(&place, stored, buffers).is_ok());
-        if !read {
-            self.span = Span::default();
+        let read = match self.take(&place) {
+            Some(stored) => reader.open_at(&place, stored, buffers).is_ok(),
+            None => {
+                self.fetch(reader, &place)
+                    && self
+                        .take(&place)
+                        .is_some_and(|stored| reader.open_at(&place, stored, buffers).is_ok())
+            }
+        };
+        match read {
+            true => self.spans.retain(|span| span.left > 0),
+            false => self.spans.clear(),
         }
         read
     }
 
+    fn take(&mut self, place: &Place) -> Option<&mut [u8]> {
+        self.spans.iter_mut().find_map(|span| span.take(place))
+    }
+
+    /// Asks for a chunk, and for what is expected soon and lies in the same pack, at most a gap behind. What lies in other packs is passed
+    /// over: the threads of a backup share the chunks of a large file, and each may have filled a pack of its own.
     fn fetch(&mut self, reader: &ChunkReader, first: &Place) -> bool {
         let start = u64::from(first.offset);
-        let mut end = start + u64::from(first.stored);
+        let (mut end, mut left) = (start + u64::from(first.stored), 1);
+        // Bounds what all packs together have in memory.
+        let mut soon = u64::from(first.stored);
         for next in self.expected.iter().map_while(|id| first_place(reader, id)) {
-            let after = u64::from(next.offset) + u64::from(next.stored);
-            if next.pack != first.pack || u64::from(next.offset) != end || after - start > SPAN {
+            soon += u64::from(next.stored);
+            let from = u64::from(next.offset);
+            let after = from + u64::from(next.stored);
+            if soon > SPAN {
                 break;
             }
-            end = after;
+            if next.pack == first.pack && from >= end && from - end <= GAP && after - start <= SPAN
+            {
+                (end, left) = (after, left + 1);
+            }
         }
+        self.spans.retain(|span| span.pack != first.pack);
+        if self.spans.len() == PACKS {
+            self.spans.remove(0);
+        }
+        let mut bytes = vec![0; (end - start) as usize];
         let name = reader.index().pack(first).pack.name();
-        self.span.bytes.resize((end - start) as usize, 0);
-        (self.span.pack, self.span.start) = (Some(first.pack), start);
-        let read = reader.store().read_into(&name, start, &mut self.span.bytes);
-        if read.is_err() {
-            self.span = Span::default();
+        let read = reader.store().read_into(&name, start, &mut bytes).is_ok();
+        if read {
+            self.spans.push(Span { pack: first.pack, start, bytes, left });
         }
-        read.is_ok()
+        read
     }
 }
 

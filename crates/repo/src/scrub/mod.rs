@@ -12,7 +12,7 @@ use crate::control::PackRef;
 use crate::error::{Damage, Error, Result};
 use crate::monitor::Monitor;
 use crate::names;
-use crate::packs::{Proof, in_flight, prove_all};
+use crate::packs::{Proof, prove_all, readers};
 use crate::repository::Repository;
 
 mod plan;
@@ -269,7 +269,7 @@ impl<'a> Run<'a> {
             Ok(())
         };
         let store = self.repo.store();
-        let threads = self.options.threads.unwrap_or_else(|| in_flight(store));
+        let threads = self.options.threads.unwrap_or_else(|| readers(store));
         let read = prove_all(store, packs, threads, monitor, &each);
         let sizes: HashMap<&PackRef, u64> =
             packs.iter().map(|(pack, size)| (pack, *size)).collect();

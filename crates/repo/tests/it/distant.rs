@@ -3,14 +3,16 @@
 use std::path::Path;
 use std::time::Duration;
 
+use nodekeep_repo::audit::Seen;
 use nodekeep_repo::backup::BackupOptions;
 use nodekeep_repo::check::CheckOptions;
 use nodekeep_repo::collect::CollectOptions;
 use nodekeep_repo::monitor::Silent;
-use nodekeep_repo::repository::{CreateOptions, Repository};
+use nodekeep_repo::repository::{CreateOptions, Pins, Repository};
 use nodekeep_repo::source::fs::FsSource;
 use nodekeep_store::{
-    Effect, FaultPlan, NameMatch, Occurrence, Op, OpMatch, Recorded, Store, StoreErrorKind,
+    Effect, FaultPlan, FaultRule, NameMatch, Occurrence, Op, OpMatch, Recorded, Store,
+    StoreErrorKind,
 };
 use nodekeep_testkit::{Size, Tree};
 
@@ -100,6 +102,41 @@ fn what_lies_together_comes_together() {
 }
 
 #[test]
+fn what_several_packs_share_comes_together_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("source");
+    plant_small_pieces(&source);
+    let data = source.join("data.db");
+    let whole = std::fs::read(&data).unwrap();
+    let (store, operations) = Store::memory().recording();
+    let keys = create_with_packs(store.clone(), 16 << 20);
+    let from = FsSource::new(vec![source.clone()]).unwrap();
+    let in_a_row = BackupOptions { threads: Some(1), ..options(None) };
+    let back_up = || keys.open(&store).unwrap().backup(&from, &in_a_row, &Silent).unwrap();
+    // Each backup adds a pack with every third piece of the file that is to come, behind what makes it a database.
+    let piece = 256 << 10;
+    for part in [0, 1] {
+        let pieces = whole.chunks(piece).enumerate().filter(|(at, _)| at % 3 == part);
+        let pieces: Vec<u8> = pieces.flat_map(|(_, piece)| piece).copied().collect();
+        std::fs::write(&data, [&whole[..16], &pieces[..]].concat()).unwrap();
+        back_up();
+    }
+    std::fs::write(&data, &whole).unwrap();
+    back_up();
+    let tree = Tree::read(&source).unwrap();
+
+    let count = |store: &Store| {
+        let repo = keys.open(store).unwrap();
+        let record = newest(&repo);
+        operations.clear();
+        assert_restores(&repo, &record, &tree, "restored");
+        gets_of_packs(&operations.operations(), "d")
+    };
+    let (near, far) = (count(&store), count(&distant(&store)));
+    assert!(near > 50 && far * 5 < near, "{far} requests for what took {near} from near");
+}
+
+#[test]
 fn an_upload_that_fails_ends_the_backup_and_nothing_is_committed() {
     let dir = tempfile::tempdir().unwrap();
     let source = dir.path().join("source");
@@ -149,4 +186,43 @@ fn a_pack_cut_short_costs_only_what_was_behind_the_cut() {
     assert!(!near.errors.is_empty());
     assert_eq!(names(&near.errors), names(&far.errors));
     assert_eq!(near.errors.len(), far.errors.len());
+}
+
+/// The first time that an object is read as a whole, half of it is missing, and nothing says so.
+fn first_reads_cut_short(store: &Store) -> Store {
+    let rules = store.list("").unwrap().into_iter().map(|object| FaultRule {
+        op: OpMatch::Only(Op::Get),
+        name: NameMatch::Contains(object.name),
+        when: Occurrence::Nth(1),
+        effect: Effect::CutShort(object.size as usize / 2),
+    });
+    store.clone().with_faults(FaultPlan { rules: rules.collect() })
+}
+
+#[test]
+fn what_is_cut_short_once_is_read_again_and_is_not_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let source = dir.path().join("source");
+    let tree = planted(43, Size::SMALL, &source);
+    let store = Store::memory();
+    let keys = create(store.clone());
+    let repo = keys.open(&store).unwrap();
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        ids.extend(backup(&repo, &source, None).unwrap().snapshot);
+    }
+    repo.collect(&ids[..1], &CollectOptions::default(), &Silent).unwrap();
+    backup(&repo, &source, None).unwrap();
+
+    let open = || keys.open(&first_reads_cut_short(&store)).unwrap();
+    let records = open().snapshots().unwrap();
+    assert_eq!(records.len(), 3);
+    assert_restores(&open(), &records[0], &tree, "restored");
+    let everything = CheckOptions { data: Some(100), ..CheckOptions::default() };
+    let checked = open().check(&everything, &Silent).unwrap();
+    assert!(checked.problems.is_empty(), "{:?}", checked.problems);
+    let audited = open().audit(&Pins::default(), &mut Seen::default()).unwrap();
+    assert!(audited.alarms.is_empty(), "{:?}", audited.alarms);
+    open().collect(&ids[1..2], &CollectOptions::default(), &Silent).unwrap();
+    assert_restores(&open(), &newest(&open()), &tree, "after the collection");
 }
