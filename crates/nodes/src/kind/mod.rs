@@ -63,12 +63,12 @@ pub fn verify(
 
 /// The kind of what lies at a path, where it is plain; `None` where it is not, and for plain files.
 pub fn recognise(path: &Path) -> Option<Kind> {
-    match path {
-        _ if sqlite::is_one(path) => Some(Kind::Sqlite(SqliteRule::default())),
-        _ if git::is_one(path) => Some(Kind::Git),
-        _ if jsonl::is_one(path) => Some(Kind::Jsonl(JsonlRule::default())),
-        _ => None,
-    }
+    let tests: [(fn(&Path) -> bool, Kind); 3] = [
+        (sqlite::is_one, Kind::Sqlite(SqliteRule::default())),
+        (git::is_one, Kind::Git),
+        (jsonl::is_one, Kind::Jsonl(JsonlRule::default())),
+    ];
+    tests.into_iter().find_map(|(is_one, kind)| is_one(path).then_some(kind))
 }
 
 fn unsupported(kind: &Kind, path: &Path) -> Error {
