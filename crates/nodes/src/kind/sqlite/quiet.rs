@@ -40,20 +40,20 @@ fn try_copy(path: &Path, copy: &Path) -> Result<bool> {
     }
     remove_sides(copy)?;
     for suffix in ["", "-wal", "-journal"] {
-        let (from, to) = (side(path, suffix), side(copy, suffix));
-        if from.exists() {
-            create(&to)?;
-            copy_content(&from, &to)?;
-        }
+        copy_content(&side(path, suffix), &side(copy, suffix))?;
     }
     Ok(marks(path)? == before)
 }
 
-/// Where it lies does not count: a file that vanishes meanwhile shows in the marks.
+/// Copies a file if it is there: one that comes or goes meanwhile shows in the marks.
 fn copy_content(from: &Path, to: &Path) -> Result<()> {
-    let Ok(mut source) = fs::File::open(from) else { return Ok(()) };
-    let mut target =
-        fs::OpenOptions::new().write(true).open(to).map_err(Error::file(to, "open"))?;
+    let mut source = match fs::File::open(from) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        opened => opened.map_err(Error::file(from, "open"))?,
+    };
+    create(to)?;
+    let mut options = fs::OpenOptions::new();
+    let mut target = options.write(true).open(to).map_err(Error::file(to, "open"))?;
     std::io::copy(&mut source, &mut target).map_err(Error::file(to, "copy the database into"))?;
     Ok(())
 }
