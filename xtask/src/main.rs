@@ -4,6 +4,7 @@
 //! and friends where a product could not.
 
 mod args;
+mod axon;
 mod bench;
 mod cluster;
 mod dist;
@@ -50,6 +51,8 @@ usage: cargo xtask COMMAND
       --rounds N       so many rounds of each scenario instead of its own number
       --serve          only start the servers, print keys, and serve until the input ends
       --bin FILE       this nodekeep instead of building one
+  test-axon --upstream DIR  the adapter of Axon against the real one: a clone of achgulp/axon_bbs
+      --python FILE    a Python that can run it (default python3)
   fuzz [SECONDS]       every fuzz target for this long (default 60)
   simulate [OPTIONS]   every order of events in small scenarios, with the real engine
       --quick          only the small ones
@@ -86,6 +89,7 @@ fn run(mut words: Vec<OsString>) -> Result<(), Error> {
         "fuzz" => fuzz::run(words),
         "simulate" => simulate::run(words),
         "test-ceph" => cluster::test_ceph(words),
+        "test-axon" => axon::run(words),
         "test-garage" => cluster::test_garage(words),
         cluster::leash::LEASH => cluster::leash::run_leash(&words),
         cluster::leash::JANITOR => cluster::leash::run_janitor(&words),

@@ -4,14 +4,17 @@
 //! makes each component fit to be read and checks its copies; the [`manifest`] tells what came of it.
 #![forbid(unsafe_code)]
 
+pub mod axon;
 pub mod command;
 pub mod detect;
 pub mod error;
 pub mod fence;
+pub mod guts;
 pub mod health;
 pub mod hint;
 pub mod hold;
 pub mod hooks;
+pub mod identity;
 pub mod kind;
 pub mod manifest;
 pub mod node;
@@ -19,4 +22,5 @@ pub mod position;
 pub mod process;
 pub mod profile;
 pub mod relay;
+pub mod runbook;
 pub mod service;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
+use nodekeep_nodes::fence::mark::Origin;
 use nodekeep_nodes::manifest::{ComponentRecord, Machine, Manifest, Note, Status, VERSION};
 use nodekeep_nodes::node::Node;
 use nodekeep_repo::backup::{BackupOptions, BackupReport};
@@ -12,6 +13,7 @@ use nodekeep_repo::repository::Repository;
 
 use crate::capture::{Capturing, Memory, Scene, Wish};
 use crate::error::{Error, Result};
+use crate::fencing;
 use crate::find::{self, MANIFEST, TAG};
 use crate::graft::{NodeSource, Part};
 use crate::holding::Holding;
@@ -32,6 +34,8 @@ pub struct Ground<'a> {
     pub scratch: PathBuf,
     /// This machine's name.
     pub host: String,
+    /// Program and version to record.
+    pub program: String,
     /// Hears of progress.
     pub monitor: &'a dyn Monitor,
 }
@@ -75,6 +79,9 @@ impl Ground<'_> {
         let mut staging = Staging::begin(&state, node.name(), self.scratch.clone())?;
         let captured_at = Timestamp::now().to_string();
         let memory: Memory = state.read_json(MEMORY)?.unwrap_or_default();
+        let before = fencing::look_live(node);
+        fencing::record(&state, &machine, Origin::Backup, &before)?;
+        let carried = fencing::carried(&state, &before)?;
         let holding = Holding::enter(node, &state);
         let view = holding.view();
         let capturing =
@@ -92,9 +99,12 @@ impl Ground<'_> {
             told: Mutex::default(),
         });
         let source = NodeSource::new(roots, scene.grafts, scene.parts, attach(&teller));
-        let report = self.repository.backup(&source, &self.options(node, options)?, self.monitor)?;
+        let mut options = self.options(node, options)?;
+        options.attachments.extend(carried);
+        let report = self.repository.backup(&source, &options, self.monitor)?;
         let manifest = teller.tell();
         drop(source);
+        fencing::record(&state, &manifest.machine, Origin::Backup, &fencing::look_live(node))?;
         keep(&state, &scene.memory, &report)?;
         Ok(NodeBackup { report, manifest })
     }

@@ -14,6 +14,7 @@ use nodekeep_nodes::profile::{Kind, Variables};
 
 use crate::error::{Error, Result};
 use crate::graft::{Exclusion, Part, Seen};
+use crate::holding::View;
 use crate::staging::Staging;
 
 /// What kinds remember from one capture to the next: by component, or component and part.
@@ -48,34 +49,6 @@ impl Wish {
             None => Ok(()),
         }
     }
-}
-
-/// Where what lies at a path is read instead: a snapshot of the file system.
-#[derive(Debug, Clone, Default)]
-pub struct View {
-    /// `(live, shown)` folders.
-    pub moved: Vec<(PathBuf, PathBuf)>,
-}
-
-impl View {
-    /// Where a path is read.
-    pub fn reading(&self, live: &Path) -> PathBuf {
-        translate(live, self.moved.iter().map(|(live, shown)| (live, shown)))
-    }
-
-    fn live(&self, read: &Path) -> PathBuf {
-        translate(read, self.moved.iter().map(|(live, shown)| (shown, live)))
-    }
-}
-
-fn translate<'a>(
-    path: &Path,
-    moved: impl Iterator<Item = (&'a PathBuf, &'a PathBuf)>,
-) -> PathBuf {
-    let mut moved = moved;
-    moved
-        .find_map(|(from, to)| Some(to.join(path.strip_prefix(from).ok()?)))
-        .unwrap_or_else(|| path.to_owned())
 }
 
 /// A node, ready to be read.
@@ -229,10 +202,18 @@ impl Capturing<'_> {
         };
         let mut captured = kind::capture(kind, &request)?;
         for graft in &mut captured.grafts {
-            graft.at = self.view.live(&graft.at);
+            graft.at = back(&graft.at, request.path, live);
         }
         Ok(captured)
     }
+}
+
+/// From a path in or beside what was read to the one in or beside what lies there.
+fn back(at: &Path, read: &Path, live: &Path) -> PathBuf {
+    let within = |read: &Path, live: &Path| Some(live.join(at.strip_prefix(read).ok()?));
+    within(read, live)
+        .or_else(|| within(read.parent()?, live.parent()?))
+        .unwrap_or_else(|| at.to_owned())
 }
 
 fn record_of(located: &Located<'_>, path: PathBuf) -> ComponentRecord {

@@ -4,6 +4,11 @@ use std::io;
 use std::path::PathBuf;
 
 use nodekeep_nodes::error::Error as NodeError;
+use nodekeep_nodes::fence::judge::Verdict;
+use nodekeep_nodes::fence::remedy::Failure as RemedyFailure;
+use nodekeep_nodes::hold::HoldError;
+use nodekeep_nodes::hooks::HookError;
+use nodekeep_nodes::service::ServiceError;
 use nodekeep_repo::error::Error as RepoError;
 use thiserror::Error;
 
@@ -82,6 +87,65 @@ pub enum Error {
         /// Which was asked for, in words.
         when: String,
     },
+    /// Something of a snapshot cannot be restored whole.
+    #[error("{}: {why}{}", path.display(), and_more(*more))]
+    NotWhole {
+        /// The first path.
+        path: PathBuf,
+        /// Why.
+        why: String,
+        /// How many more there are.
+        more: usize,
+    },
+    /// A restored copy does not keep the rules of its kind.
+    #[error("the copy of `{component}` is not sound: {check}: {detail}")]
+    Unsound {
+        /// The component.
+        component: String,
+        /// What was looked at.
+        check: String,
+        /// What was seen.
+        detail: String,
+    },
+    /// Another machine holds the node's identity.
+    #[error("the identity of the node `{node}` is not free: {claim}")]
+    Held {
+        /// The node.
+        node: String,
+        /// Who holds it.
+        claim: String,
+    },
+    /// A restore would rewind what must not run backwards.
+    #[error("this would rewind what must never run backwards:\n{verdict}")]
+    Rewinds {
+        /// What the fence says.
+        verdict: Box<Verdict>,
+    },
+    /// A remedy for a rule that does not need it, or that has no such remedy.
+    #[error("`{rule}={remedy}` is no remedy here{}", listed(known))]
+    NoRemedy {
+        /// The rule.
+        rule: String,
+        /// The remedy.
+        remedy: String,
+        /// Those that are.
+        known: Vec<String>,
+    },
+    /// No key to sign with.
+    #[error("a drill is signed by a writer, and there is no writer credential here")]
+    NoSigner,
+    /// A remedy could not be applied.
+    #[error(transparent)]
+    Remedy(#[from] RemedyFailure),
+    /// A node could not be stopped or started.
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// A hook failed.
+    #[error(transparent)]
+    Hook(#[from] HookError),
+    /// A node could not be held or let go.
+    #[error(transparent)]
+    Hold(#[from] HoldError),
     /// A snapshot that is of no node, or of one that this version does not know how to read.
     #[error("snapshot {snapshot} cannot be restored as a node: {reason}")]
     NotANode {
@@ -107,5 +171,12 @@ fn listed(known: &[String]) -> String {
     match known {
         [] => String::new(),
         known => format!("; there are {}", known.join(", ")),
+    }
+}
+
+fn and_more(more: usize) -> String {
+    match more {
+        0 => String::new(),
+        more => format!(", and {more} more"),
     }
 }

@@ -75,8 +75,9 @@ impl Exclusion {
     /// # Errors
     /// In words, if it is none.
     pub fn parse(pattern: &str) -> Result<Self, String> {
-        let glob = GlobBuilder::new(pattern.trim_start_matches('/')).literal_separator(true);
-        let matcher = glob.build().map_err(|error| error.to_string())?.compile_matcher();
+        let mut glob = GlobBuilder::new(pattern.trim_start_matches('/'));
+        let glob = glob.literal_separator(true).build().map_err(|error| error.to_string())?;
+        let matcher = glob.compile_matcher();
         Ok(if pattern.contains('/') { Self::Path(matcher) } else { Self::Name(matcher) })
     }
 

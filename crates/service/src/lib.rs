@@ -2,8 +2,15 @@
 #![forbid(unsafe_code)]
 
 pub mod backup;
+pub mod capture;
+pub mod certificate;
+pub mod drill;
 pub mod error;
+pub mod fencing;
 pub mod find;
 pub mod graft;
+pub mod holding;
+pub mod records;
+pub mod restore;
 pub mod staging;
 pub mod state;

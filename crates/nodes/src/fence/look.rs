@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::mark::{At, Mark, Origin, Reading, VERSION};
 use crate::manifest::Machine;
 
 /// What was seen for one rule.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Seen {
     /// Its marks; none if the state is there and empty.
     Read(Vec<Mark>),
@@ -17,7 +20,8 @@ pub enum Seen {
 }
 
 /// What was seen for each rule, by its name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Look(pub BTreeMap<String, Seen>);
 
 impl Look {

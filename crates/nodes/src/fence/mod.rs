@@ -5,10 +5,12 @@
 //! would rewind. [`remedy`] plans what is right for each kind of state and applies it to the restored copy before that is put in place.
 //! [`retire`] is pure too: which machine holds a node's identity. [`interchange`] is the slashing protection of EIP-3076.
 
+pub mod interchange;
 pub mod journal;
 pub mod judge;
 pub mod known;
 pub mod look;
 pub mod mark;
+pub mod read;
 pub mod remedy;
 pub mod retire;

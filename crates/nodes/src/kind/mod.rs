@@ -35,6 +35,10 @@ pub fn capture(kind: &Kind, request: &Request<'_>) -> Result<Captured> {
         Kind::JsonlChain(rule, chain) => chain::capture(request, rule, chain),
         Kind::Sqlite(rule) => sqlite::capture(request, rule),
         Kind::Git => git::capture(request),
+        Kind::Rocksdb | Kind::Leveldb => lsm::capture(request),
+        Kind::Postgres(_) | Kind::Command(_) => {
+            Err(unsupported(kind, request.path))
+        }
         Kind::Postgres(rule) => postgres::capture(request, rule),
         Kind::Command(rule) => dump::capture(request, rule),
         Kind::Rocksdb | Kind::Leveldb => Err(unsupported(kind, request.path)),
@@ -57,6 +61,10 @@ pub fn verify(
         Kind::JsonlChain(rule, chain) => chain::verify(path, rule, chain),
         Kind::Sqlite(rule) => sqlite::verify(path, rule),
         Kind::Git => git::verify(path),
+        Kind::Rocksdb | Kind::Leveldb => lsm::verify(path),
+        Kind::Postgres(_) | Kind::Command(_) => {
+            Err(unsupported(kind, path))
+        }
         Kind::Postgres(rule) => postgres::verify(path, rule, patience),
         Kind::Command(rule) => dump::verify(path, rule, variables, patience),
         Kind::Rocksdb | Kind::Leveldb => Err(unsupported(kind, path)),
@@ -65,12 +73,20 @@ pub fn verify(
 
 /// The kind of what lies at a path, where it is plain; `None` where it is not, and for plain files.
 pub fn recognise(path: &Path) -> Option<Kind> {
-    let tests: [(fn(&Path) -> bool, Kind); 3] = [
+    let tests: [(fn(&Path) -> bool, Kind); 5] = [
+        (lsm::is_rocksdb, Kind::Rocksdb),
+        (lsm::is_leveldb, Kind::Leveldb),
         (sqlite::is_one, Kind::Sqlite(SqliteRule::default())),
         (git::is_one, Kind::Git),
         (jsonl::is_one, Kind::Jsonl(JsonlRule::default())),
     ];
     tests.into_iter().find_map(|(is_one, kind)| is_one(path).then_some(kind))
+    match path {
+        _ if sqlite::is_one(path) => Some(Kind::Sqlite(SqliteRule::default())),
+        _ if git::is_one(path) => Some(Kind::Git),
+        _ if jsonl::is_one(path) => Some(Kind::Jsonl(JsonlRule::default())),
+        _ => None,
+    }
 }
 
 fn unsupported(kind: &Kind, path: &Path) -> Error {

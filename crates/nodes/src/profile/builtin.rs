@@ -4,12 +4,13 @@ use super::{Profile, parse};
 use crate::error::{Error, Result};
 
 /// Name and text of each. A new one needs a line here and its file, nothing else.
-const BUILTIN: [(&str, &str); 14] = [
+const BUILTIN: [(&str, &str); 15] = [
     ("minima", include_str!("../../profiles/minima.toml")),
     ("agentvault", include_str!("../../profiles/agentvault.toml")),
     ("agent-project", include_str!("../../profiles/agent-project.toml")),
     ("relay", include_str!("../../profiles/relay.toml")),
     ("guts", include_str!("../../profiles/guts.toml")),
+    ("axon", include_str!("../../profiles/axon.toml")),
     ("directory", include_str!("../../profiles/directory.toml")),
     ("bitcoind", include_str!("../../profiles/bitcoind.toml")),
     ("geth", include_str!("../../profiles/geth.toml")),

@@ -1,11 +1,23 @@
-//! Everything that needs real processes, files and servers: one program, because linking takes the time.
+//! Tests of the crate of nodes from outside: real processes, files and servers, in one program, because linking takes the time.
+//!
+//! `NODEKEEP_PROOF_ROUNDS` sets how often each store is captured while another process writes to it; 20 times unless it says otherwise.
 
+mod axon;
+mod chain;
 mod detect;
-mod dump;
+mod documents;
 mod fence;
-mod health;
+mod git;
+mod guts;
 mod hold;
+mod identity;
+mod jsonl;
+mod dump;
+mod health;
 mod hooks;
 mod profiles;
 mod relay;
 mod scene;
+mod sqlite;
+mod support;
+mod writer;

@@ -19,8 +19,7 @@ fn block(index: u64, nonce: &str, previous: &str) -> (String, String) {
         r#"{{"index":{index},"timestamp":"2025-10-26T17:08:55.090Z","transactions":{transactions},"previousHash":"{previous}","nonce":{index}}}"#
     );
     let hash: String = Sha256::digest(&hashed).iter().map(|byte| format!("{byte:02x}")).collect();
-    let line = hashed.replacen("\"nonce\":", "\"nonce\":", 1);
-    (format!("{},\"hash\":\"{hash}\"}}\n", line.trim_end_matches('}')), hash)
+    (format!("{},\"hash\":\"{hash}\"}}\n", hashed.trim_end_matches('}')), hash)
 }
 
 /// A service with three blocks, all well.

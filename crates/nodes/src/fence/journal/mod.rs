@@ -7,6 +7,7 @@
 
 mod lines;
 
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -96,9 +97,16 @@ impl History {
 
     /// Its readings together with those that come from the repository; one that is in both counts once.
     pub fn merge(&self, readings: &[Reading]) -> Vec<Reading> {
+        let mut own: BTreeMap<(At, &str), Vec<&Reading>> = BTreeMap::new();
+        for reading in self.recorded() {
+            own.entry((reading.at, &reading.machine.id)).or_default().push(reading);
+        }
+        let is_new = |reading: &&Reading| {
+            let known = own.get(&(reading.at, reading.machine.id.as_str()));
+            !known.is_some_and(|known| known.contains(reading))
+        };
         let mut merged = self.readings();
-        let own: Vec<&Reading> = self.recorded().collect();
-        merged.extend(readings.iter().filter(|reading| !own.contains(reading)).cloned());
+        merged.extend(readings.iter().filter(is_new).cloned());
         merged
     }
 

@@ -1,8 +1,15 @@
 //! What is right for each kind of state that a restore would rewind. A remedy is planned, printed, and applied to the restored copy before
 //! that is put in place.
 
-use serde::{Deserialize, Serialize};
+mod apply;
+mod json;
+mod plan;
 
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub use self::plan::{Plan, plan};
+use super::interchange::Unfit;
 use super::mark::{Mark, Value};
 use crate::profile::{FenceKind, FenceRule, MarkSource};
 
@@ -36,6 +43,46 @@ impl Remedy {
         let all = [Self::Advance, Self::Import, Self::Drop, Self::Without];
         all.into_iter().find(|remedy| remedy.word() == word)
     }
+}
+
+/// Why a remedy cannot be planned or did not work.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// It is no remedy for this rule.
+    #[error("{rule}: `{remedy}` is no remedy here; there are: {offered}")]
+    NotOffered {
+        /// The rule.
+        rule: String,
+        /// What was asked for.
+        remedy: &'static str,
+        /// What there is.
+        offered: String,
+    },
+    /// Slashing protection that cannot be used.
+    #[error("{rule}: {source}")]
+    Unfit {
+        /// The rule.
+        rule: String,
+        /// Why.
+        source: Unfit,
+    },
+    /// A command that must not run on a copy.
+    #[error("{why}")]
+    Command {
+        /// Why not.
+        why: String,
+    },
+    /// The copy does not say afterwards what it must.
+    #[error("{rule}: the remedy did not work, so the copy must not be put in place: {why}")]
+    NotReached {
+        /// The rule.
+        rule: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A file or a program.
+    #[error(transparent)]
+    Node(#[from] crate::error::Error),
 }
 
 /// Something that can be done about a refusal.

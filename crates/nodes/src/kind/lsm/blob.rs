@@ -154,7 +154,9 @@ impl Blobs {
             Plain::Bad(what) => Err(bad(what)),
             Plain::Unknown(method) => Err(Error::Unsupported {
                 path: path.clone(),
-                reason: format!("values are compressed by method {method}: this program cannot read it"),
+                reason: format!(
+                    "values are compressed by method {method}: this program cannot read it"
+                ),
             }),
         }
     }

@@ -257,12 +257,15 @@ pub fn judge_logs(logs: &[(String, Seen)]) -> Vec<Note> {
     let last = logs.len().saturating_sub(1);
     for (at, (name, seen)) in logs.iter().enumerate() {
         if let (Some((offset, what)), true) = (&seen.broken, at != last) {
-            let text = format!("{name}: {what} at offset {offset}: what follows may not be replayed");
+            let text =
+                format!("{name}: {what} at offset {offset}: what follows may not be replayed");
             notes.push(Note::new("wal-broken", text));
         }
         let Some(first) = seen.first else { continue };
         if let Some((expected, before)) = after.filter(|(expected, _)| *expected != first) {
-            let text = format!("{before} ends before write {expected}, and {name} begins with {first}: the database writes some without WAL, or ingests tables");
+            let text = format!(
+                "{before} ends before write {expected}, and {name} begins with {first}: the database writes some without WAL, or ingests tables"
+            );
             notes.push(Note::new("sequence-gap", text));
         }
         after = Some((seen.after, name));

@@ -15,6 +15,8 @@ pub mod read;
 mod staging;
 mod table;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod version;
 mod wal;

@@ -65,11 +65,17 @@ impl Options {
     /// [`Error::Unsupported`] if some of the database lies elsewhere or is compressed where it must be read.
     pub fn check(&self, path: &Path) -> Result<()> {
         let reason = if let Some(wal_dir) = &self.wal_dir {
-            format!("its WAL lies in {wal_dir} (wal_dir): only a database in one folder can be copied while it runs; stop or freeze the node, and back up both")
+            format!(
+                "its WAL lies in {wal_dir} (wal_dir): only a database in one folder can be copied while it runs; stop or freeze the node, and back up both"
+            )
         } else if let Some(other) = self.paths.first() {
-            format!("some of its tables lie in {other} (db_paths or cf_paths): only a database in one folder can be copied while it runs; stop or freeze the node, and back up both")
+            format!(
+                "some of its tables lie in {other} (db_paths or cf_paths): only a database in one folder can be copied while it runs; stop or freeze the node, and back up both"
+            )
         } else if let Some(method) = &self.wal_compression {
-            format!("its WAL is compressed ({method}): set wal_compression to kNoCompression, or stop or freeze the node")
+            format!(
+                "its WAL is compressed ({method}): set wal_compression to kNoCompression, or stop or freeze the node"
+            )
         } else {
             return Ok(());
         };
@@ -84,7 +90,8 @@ fn is_same(value: &str, path: &Path) -> bool {
     let named = Path::new(value);
     value.is_empty()
         || resolved(named) == resolved(path)
-        || named.is_relative() && path.ends_with(value.trim_start_matches("./").trim_end_matches('/'))
+        || named.is_relative()
+            && path.ends_with(value.trim_start_matches("./").trim_end_matches('/'))
 }
 
 /// Folders in a list such as `{path=/a;target_size=1;}:{path=/b;…}` that are not the database's.
@@ -103,11 +110,8 @@ mod tests {
     #[test]
     fn options_of_one_folder_are_taken() {
         let options = Options::parse(TEXT, Path::new("/srv/db"));
-        let expected = Options {
-            recycle_log_file_num: 4,
-            is_wal_flushed_by_hand: true,
-            ..Options::default()
-        };
+        let expected =
+            Options { recycle_log_file_num: 4, is_wal_flushed_by_hand: true, ..Options::default() };
         assert_eq!(options, expected);
         options.check(Path::new("/srv/db")).unwrap();
     }

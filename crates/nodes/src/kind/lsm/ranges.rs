@@ -20,7 +20,13 @@ pub struct Range {
 impl Range {
     /// The part of a range that counts for the table it stands in, whose keys lie between these (user's key and sequence). Beyond them the same
     /// range may be spent already.
-    pub fn within(mut self, order: Order, smallest: &[u8], largest: (&[u8], u64), is_open: bool) -> Self {
+    pub fn within(
+        mut self,
+        order: Order,
+        smallest: &[u8],
+        largest: (&[u8], u64),
+        is_open: bool,
+    ) -> Self {
         if order.compare(&self.start, smallest) == Ordering::Less {
             self.start = smallest.to_vec();
         }

@@ -93,8 +93,8 @@ impl Database {
     pub fn pairs(&self, family: &str) -> Result<Pairs> {
         let mut families = self.version.families.iter();
         let found = families.find(|(_, found)| found.name == family);
-        let (id, family) =
-            found.ok_or_else(|| self.unsupported(format!("there is no column family `{family}`")))?;
+        let (id, family) = found
+            .ok_or_else(|| self.unsupported(format!("there is no column family `{family}`")))?;
         let order = Order::of(&family.comparator).ok_or_else(|| {
             self.unsupported(format!(
                 "keys of column family `{}` are in the order `{}`, which only its program knows",

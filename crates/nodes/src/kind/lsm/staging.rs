@@ -72,7 +72,8 @@ impl Staging {
             return Ok(Keeping::Kept);
         }
         for name in names(file) {
-            let fail = |source| Error::File { path: disk.path().join(&name), action: "keep", source };
+            let fail =
+                |source| Error::File { path: disk.path().join(&name), action: "keep", source };
             match self.hold(disk, &name) {
                 Ok(kept) => {
                     self.check_size(disk, &name, &kept, size)?;

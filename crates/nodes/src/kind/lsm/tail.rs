@@ -49,13 +49,19 @@ impl Tail {
                 Ok(file) => return Self::over(disk, name, file),
                 // Replaced between the two.
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    if current(disk)? == name && !disk.list().is_ok_and(|names| names.contains(&name)) {
+                    if current(disk)? == name
+                        && !disk.list().is_ok_and(|names| names.contains(&name))
+                    {
                         let reason = format!("CURRENT names {name}, which is not there");
                         return Err(Error::Damaged { path: disk.path().to_owned(), reason });
                     }
                 }
                 Err(source) => {
-                    return Err(Error::File { path: disk.path().join(name), action: "open", source });
+                    return Err(Error::File {
+                        path: disk.path().join(name),
+                        action: "open",
+                        source,
+                    });
                 }
             }
         }

@@ -75,10 +75,8 @@ fn check_files(folder: &Folder, version: &Version, verified: &mut Verified) -> R
         let name = names.iter().find(|name| fixed(name) == Some(*file));
         match name.map(|name| (name, fs::metadata(folder.path().join(name)))) {
             Some((_, Ok(found))) if found.len() == *expected => {}
-            Some((name, Ok(found))) => wrong.add(format!(
-                "{name} has {} bytes, and {expected} by the MANIFEST",
-                found.len()
-            )),
+            Some((name, Ok(found))) => wrong
+                .add(format!("{name} has {} bytes, and {expected} by the MANIFEST", found.len())),
             _ => wrong.add(format!("{file:?} of the MANIFEST is not there")),
         }
     }

@@ -175,9 +175,10 @@ impl Family {
         let Some(oldest) = linked.iter().find(|number| self.blobs.contains_key(number)) else {
             return Vec::new();
         };
-        let living = self.blobs.range(*oldest..).filter(|(number, (blob, garbage))| {
-            *garbage < blob.count || linked.contains(number)
-        });
+        let living = self
+            .blobs
+            .range(*oldest..)
+            .filter(|(number, (blob, garbage))| *garbage < blob.count || linked.contains(number));
         living.map(|(_, (blob, _))| blob).collect()
     }
 }
@@ -201,7 +202,8 @@ pub enum Named {
 
 /// Reads a name.
 pub fn named(name: &str) -> Named {
-    let number = |text: &str| text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
+    let number =
+        |text: &str| text.parse().ok().filter(|_| text.bytes().all(|b| b.is_ascii_digit()));
     let by_end = |end: &str| name.strip_suffix(end).and_then(number);
     let by_start = |start: &str| name.strip_prefix(start).and_then(number);
     let found = by_end(".log").map(Named::Log);

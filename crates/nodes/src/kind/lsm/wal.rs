@@ -215,7 +215,9 @@ impl Look {
     fn record(&mut self, at: u64, record: &[u8], to: &mut impl FnMut(Write)) {
         match batch(record, to) {
             Ok(head) => self.follow(head),
-            Err(bad) => self.seen.broken = Some((at, format!("a batch that cannot be read ({bad:?})"))),
+            Err(bad) => {
+                self.seen.broken = Some((at, format!("a batch that cannot be read ({bad:?})")))
+            }
         }
         // A batch of a prepared transaction begins with its mark.
         self.seen.is_two_phase |= matches!(record.get(12), Some(9 | 18 | 19));

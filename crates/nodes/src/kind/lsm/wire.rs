@@ -121,6 +121,9 @@ mod tests {
     fn the_mask_is_the_one_of_the_format() {
         // CRC32C of "123456789" is 0xe3069283.
         let crc = 0xe306_9283_u32;
-        assert_eq!(masked_crc(&[b"1234", b"56789"]), crc.rotate_right(15).wrapping_add(0xa282_ead8));
+        assert_eq!(
+            masked_crc(&[b"1234", b"56789"]),
+            crc.rotate_right(15).wrapping_add(0xa282_ead8)
+        );
     }
 }

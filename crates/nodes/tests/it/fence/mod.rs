@@ -1,7 +1,11 @@
 //! The rollback fence: what is noticed, what is refused, and what the remedies do.
 
+mod interchange;
 mod journal;
 mod judge;
+mod node;
+mod read;
+mod remedy;
 
 use nodekeep_nodes::fence::mark::{
     At, Content, Digest, Last, Mark, Origin, Reading, Signatures, VERSION, Value,

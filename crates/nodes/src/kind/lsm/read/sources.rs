@@ -18,7 +18,11 @@ enum Run {
     /// What only the WALs hold.
     Memory(std::vec::IntoIter<Entry>),
     /// Tables one after the other, the next at the end.
-    Tables { folder: PathBuf, waiting: Vec<TableMeta>, current: Option<Box<(Table, Walk, Option<u64>)>> },
+    Tables {
+        folder: PathBuf,
+        waiting: Vec<TableMeta>,
+        current: Option<Box<(Table, Walk, Option<u64>)>>,
+    },
 }
 
 impl Run {

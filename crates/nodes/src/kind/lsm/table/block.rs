@@ -87,7 +87,8 @@ impl Block {
         let mut cursor = Cursor::new(&self.bytes[from..to]);
         self.place = if is_delta && is_shared {
             let before = self.place;
-            let after = before.offset.checked_add(before.size).and_then(|at| at.checked_add(TRAILER));
+            let after =
+                before.offset.checked_add(before.size).and_then(|at| at.checked_add(TRAILER));
             let size = before.size.checked_add_signed(cursor.signed()?);
             Handle { offset: after.ok_or(Short)?, size: size.ok_or(Short)? }
         } else {

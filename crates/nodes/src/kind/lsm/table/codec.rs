@@ -56,7 +56,9 @@ fn sized(bytes: &[u8], method: impl Fn(&[u8], usize) -> Plain) -> Plain {
     let size = cursor.varint32().ok().and_then(|size| usize::try_from(size).ok());
     match size.filter(|size| *size <= LARGEST) {
         Some(size) => match method(cursor.rest(), size) {
-            Plain::Bytes(plain) if plain.len() != size => Plain::Bad("it has another size than it says"),
+            Plain::Bytes(plain) if plain.len() != size => {
+                Plain::Bad("it has another size than it says")
+            }
             other => other,
         },
         None => Plain::Bad("its size makes no sense"),

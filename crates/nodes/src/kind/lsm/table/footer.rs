@@ -131,7 +131,8 @@ impl Footer {
             return Err(BadFooter::Damaged("the footer has a wrong checksum"));
         }
         let offset = at.checked_sub(size + super::block::TRAILER);
-        let offset = offset.ok_or(BadFooter::Damaged("the directory does not fit into the file"))?;
+        let offset =
+            offset.ok_or(BadFooter::Damaged("the directory does not fit into the file"))?;
         let directory = Handle { offset, size };
         let length = bytes.len() as u64;
         Ok(Self { version, checksum, directory, index: None, base, length })

@@ -82,9 +82,7 @@ impl Table {
         }
         if let Some(place) = self.directory.get("rocksdb.properties").copied() {
             let mut block = self.block(place)?;
-            while let Some((name, value)) =
-                block.next_pair().map_err(|_| self.bad_block(place))?
-            {
+            while let Some((name, value)) = block.next_pair().map_err(|_| self.bad_block(place))? {
                 let name = String::from_utf8_lossy(name).into_owned();
                 self.properties.insert(name, value.to_vec());
             }

@@ -108,7 +108,8 @@ impl Walk {
         }
         loop {
             if let Some(low) = &mut self.low {
-                let found = low.next_place(self.layout).map_err(|_| table.bad_block(table.index()))?;
+                let found =
+                    low.next_place(self.layout).map_err(|_| table.bad_block(table.index()))?;
                 if let Some((_, place)) = found {
                     return Ok(Some(place));
                 }

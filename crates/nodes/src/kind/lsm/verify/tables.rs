@@ -59,7 +59,12 @@ pub fn check(path: &Path, version: &Version, verified: &mut Verified) {
     }
 }
 
-fn check_table(path: &Path, meta: &TableMeta, order: Option<Order>, all: &mut Figures) -> Result<()> {
+fn check_table(
+    path: &Path,
+    meta: &TableMeta,
+    order: Option<Order>,
+    all: &mut Figures,
+) -> Result<()> {
     let table = Table::open(path)?;
     let mut covered = directory_bytes(&table)?;
     let mut walk = Walk::new(&table)?;
@@ -98,7 +103,9 @@ fn directory_bytes(table: &Table) -> Result<u64> {
     for (name, place) in table.directory() {
         if name.starts_with("partitionedfilter.") {
             let layout = match table.layout() {
-                Layout::Places { is_delta, .. } => Layout::Places { is_delta, has_first_key: false },
+                Layout::Places { is_delta, .. } => {
+                    Layout::Places { is_delta, has_first_key: false }
+                }
                 Layout::Plain => Layout::Plain,
             };
             let mut block = table.block(*place)?;

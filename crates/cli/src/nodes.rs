@@ -1,0 +1,82 @@
+//! Registered nodes of this machine, and what their use-cases work with.
+
+use nodekeep_nodes::manifest::{ComponentRecord, Status};
+use nodekeep_nodes::position::Position;
+use nodekeep_repo::monitor::Monitor;
+use nodekeep_repo::repository::Repository;
+use nodekeep_service::backup::Ground;
+use nodekeep_service::state::State;
+use serde_json::{Value, json};
+
+use crate::commands::machine_label;
+use crate::error::Result;
+use crate::render::{self, Table};
+use crate::session::App;
+
+/// What this machine keeps of nodes.
+pub fn state(app: &App) -> State {
+    State::new(app.home.data().to_owned())
+}
+
+/// What a use-case of a node works with.
+///
+/// # Errors
+/// If there is no folder for what is unpacked on the way.
+pub fn ground<'a>(
+    app: &App,
+    state: &'a State,
+    repository: &'a Repository,
+    monitor: &'a dyn Monitor,
+) -> Result<Ground<'a>> {
+    Ok(Ground {
+        repository,
+        state,
+        scratch: app.home.scratch()?,
+        host: app.settings.host.clone().unwrap_or_else(machine_label),
+        monitor,
+    })
+}
+
+/// A component's outcome in a word.
+pub fn status_word(status: Status) -> &'static str {
+    match status {
+        Status::Captured => "captured",
+        Status::Partial => "partial",
+        Status::Absent => "absent",
+        Status::Skipped => "skipped",
+        Status::Failed => "FAILED",
+    }
+}
+
+/// "412 blocks, 3 votes, tip 3fa9…".
+pub fn position_text(position: &Position) -> String {
+    let counters = position.counters.iter().map(|(name, n)| format!("{} {name}", render::count(*n)));
+    let labels = position.labels.iter().map(|(name, text)| format!("{name} {text}"));
+    counters.chain(labels).collect::<Vec<_>>().join(", ")
+}
+
+/// Each component on a line, with what there is to say about it below.
+pub fn components_text(components: &[ComponentRecord]) -> String {
+    let mut table = Table::new(&["component", "status", ">files", ">size", "holds"]);
+    for record in components {
+        table.row([
+            record.name.clone(),
+            status_word(record.status).to_owned(),
+            render::count(record.files),
+            render::size(record.bytes),
+            position_text(&record.position),
+        ]);
+    }
+    let mut text = table.text();
+    for record in components {
+        for note in &record.notes {
+            text.push_str(&format!("\n  {}: {}", record.name, render::path(note.text.as_bytes())));
+        }
+    }
+    text
+}
+
+/// The manifest as it is.
+pub fn manifest_document(manifest: &nodekeep_nodes::manifest::Manifest) -> Value {
+    serde_json::to_value(manifest).unwrap_or_else(|_| json!(null))
+}
