@@ -1,9 +1,9 @@
 //! Programs that stay: a node that is started must outlive whoever started it, so it gets a session of its own, no input, and a file for
 //! what it says.
 
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -29,6 +29,7 @@ impl Program {
     /// # Errors
     /// If the log cannot be written or the program not be started.
     pub fn launch(&self, log: &Path) -> Result<Launched> {
+        make_folder_of(log)?;
         let fail = Error::file(log, "cannot be written");
         let output = File::options().create(true).append(true).mode(0o600).open(log);
         let output = output.map_err(fail)?;
@@ -68,6 +69,13 @@ impl Program {
         command.args(self.argv.iter().skip(1)).process_group(0);
         command
     }
+}
+
+/// The folder for a log may not be there yet; it is private, as the log is.
+fn make_folder_of(log: &Path) -> Result<()> {
+    let Some(folder) = log.parent() else { return Ok(()) };
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.map_err(Error::file(folder, "cannot be made"))
 }
 
 impl Launched {
@@ -133,7 +141,7 @@ mod tests {
     #[test]
     fn what_is_launched_leads_a_session_and_outlives_the_handle() {
         let folder = tempfile::tempdir().unwrap();
-        let log = folder.path().join("log");
+        let log = folder.path().join("new/log");
         let launched = shell("echo up; exec sleep 1000").launch(&log).unwrap();
         let pid = launched.id().unwrap();
         wait_for(|| launched.said() == "up");

@@ -40,8 +40,8 @@ fn an_entering_that_goes_wrong_is_undone_and_told() {
 #[test]
 fn a_release_that_fails_is_tried_again_and_says_what_to_type() {
     let scene = Scene::new();
-    let node = scene.node(&maintenance("true", "test -e {data}/well || { echo no >&2; exit 1; }"));
-    let line = format!("test -e {0}/well || {{ echo no >&2; exit 1; }}", scene.folder.display());
+    let node = scene.node(&maintenance("true", "test -e {data}/well || (echo no >&2; exit 1)"));
+    let line = format!("test -e {0}/well || (echo no >&2; exit 1)", scene.folder.display());
     let error = scene.hold(&node).unwrap().release().unwrap_err();
     let text = error.to_string();
     assert!(text.contains("exit code 1: no") && text.contains(&line), "{text}");
