@@ -11,6 +11,7 @@ mod elf;
 mod error;
 mod fuzz;
 mod place;
+mod rocksdb;
 mod simulate;
 mod tidy;
 
@@ -50,6 +51,9 @@ usage: cargo xtask COMMAND
       --rounds N       so many rounds of each scenario instead of its own number
       --serve          only start the servers, print keys, and serve until the input ends
       --bin FILE       this nodekeep instead of building one
+  test-rocksdb [OPTIONS]  copies of live databases of the real RocksDB, against an exact model
+      --rounds N       so many copies (default 200)
+      --seed N         another sequence of chances (default 1)
   fuzz [SECONDS]       every fuzz target for this long (default 60)
   simulate [OPTIONS]   every order of events in small scenarios, with the real engine
       --quick          only the small ones
@@ -87,6 +91,7 @@ fn run(mut words: Vec<OsString>) -> Result<(), Error> {
         "simulate" => simulate::run(words),
         "test-ceph" => cluster::test_ceph(words),
         "test-garage" => cluster::test_garage(words),
+        "test-rocksdb" => rocksdb::run(words),
         cluster::leash::LEASH => cluster::leash::run_leash(&words),
         cluster::leash::JANITOR => cluster::leash::run_janitor(&words),
         bench::measure::COMMAND => bench::measure::run_inner(&words),
