@@ -65,20 +65,15 @@ pub fn verify(
 
 /// The kind of what lies at a path, where it is plain; `None` where it is not, and for plain files.
 pub fn recognise(path: &Path) -> Option<Kind> {
-    let tests: [(fn(&Path) -> bool, Kind); 5] = [
+    type Test = fn(&Path) -> bool;
+    let tests: [(Test, Kind); 5] = [
         (lsm::is_rocksdb, Kind::Rocksdb),
         (lsm::is_leveldb, Kind::Leveldb),
-    let tests: [(fn(&Path) -> bool, Kind); 3] = [
         (sqlite::is_one, Kind::Sqlite(SqliteRule::default())),
         (git::is_one, Kind::Git),
         (jsonl::is_one, Kind::Jsonl(JsonlRule::default())),
     ];
     tests.into_iter().find_map(|(is_one, kind)| is_one(path).then_some(kind))
-}
-
-fn unsupported(kind: &Kind, path: &Path) -> Error {
-    let reason = format!("this build of Nodekeep has no `{}`: use another kind", kind.word());
-    Error::Unsupported { path: path.to_owned(), reason }
 }
 
 /// What is asked of a kind.

@@ -10,6 +10,7 @@ use super::fake::Make;
 use super::hooked::Hooked;
 use super::{Stage, fake};
 use crate::kind::lsm::edit::{BlobMeta, Edit, TableMeta};
+use crate::kind::lsm::log::{Next, Reader};
 use crate::kind::lsm::table::{Table, Walk};
 use crate::kind::lsm::wal::{Look, batch};
 use crate::kind::lsm::{blob, read, verify};
@@ -47,7 +48,8 @@ fn every_flipped_bit_is_found_and_named() {
         assert!(is_sound(&stage.copy()));
         for path in files(&stage.copy()) {
             let name = path.file_name().unwrap().to_str().unwrap();
-            if name == "IDENTITY" {
+            // A recycled database differs in its logs.
+            if name == "IDENTITY" || make == Make::Recycling && !name.ends_with(".log") {
                 continue;
             }
             let bytes = fs::read(&path).unwrap();
@@ -66,13 +68,24 @@ fn every_flipped_bit_is_found_and_named() {
     }
 }
 
-/// Bytes of a footer of old that mean nothing: they follow two places and are not under a checksum.
+/// Bytes of a footer of old that no checksum covers: zeros after two places, a last byte of these that only gets longer by a zero, and the version,
+/// of which several read the same.
 fn padding(name: &str, bytes: &[u8], at: usize) -> bool {
-    let foot = if name.ends_with(".ldb") { 48 } else { 52 };
-    (name.ends_with(".ldb") || name.ends_with(".sst"))
-        && at >= bytes.len() - foot
-        && at < bytes.len() - 12
-        && bytes[at] == 0
+    let from_end = bytes.len() - at;
+    let is_table = name.ends_with(".ldb") || name.ends_with(".sst");
+    let (foot, places_end) = if name.ends_with(".ldb") { (48, 8) } else { (52, 12) };
+    let is_version = from_end <= places_end && from_end > 8;
+    let is_place = from_end <= foot && from_end > places_end;
+    let says_the_same = bytes[at] == 0 || at % 8 == 7 && bytes.get(at + 1) == Some(&0);
+    is_table && (is_version || is_place && says_the_same)
+}
+
+/// Whether a log ends between two records.
+fn ends_whole(bytes: &[u8]) -> bool {
+    let mut reader = Reader::new(None);
+    reader.push(bytes);
+    while matches!(reader.read(), Next::Record(_)) {}
+    reader.whole() == bytes.len() as u64
 }
 
 #[test]
@@ -87,8 +100,8 @@ fn every_truncation_is_found() {
                 fs::write(&path, &bytes[..length]).unwrap();
                 let sound = is_sound(&stage.copy());
                 // A log that ends between two records has lost what nothing else tells of.
-                let may_be_sound = name.ends_with(".log")
-                    || name.starts_with("MANIFEST")
+                let is_log = name.ends_with(".log") || name.starts_with("MANIFEST");
+                let may_be_sound = is_log && ends_whole(&bytes[..length])
                     || name == "IDENTITY"
                     || name == "CURRENT" && length + 1 == bytes.len();
                 assert!(!sound || may_be_sound, "{make:?} {name} cut to {length}");

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::encode::{self, Made, Record, Style, Version};
+use super::encode::{self, Change, Made, Record, Style, Version};
 use crate::kind::lsm::read::Database;
 
 /// What each column family holds.
@@ -121,6 +121,11 @@ impl Fake {
             self.sequence += 1;
             self.families[family as usize].memory.push((key, self.sequence, value));
         }
+    }
+
+    /// Makes the file of the next WAL in advance.
+    pub fn prepare_next(&self) {
+        create(&self.path.join(format!("{:06}.log", self.next_file)));
     }
 
     /// Begins another WAL, over an old one where it may.
@@ -271,7 +276,7 @@ fn create(path: &Path) -> File {
 }
 
 /// What write `n` does.
-fn changes(n: u64, families: usize) -> Vec<(u32, Vec<u8>, Option<Vec<u8>>)> {
+fn changes(n: u64, families: usize) -> Vec<Change> {
     let value = format!("{n:08}").into_bytes();
     let mut changes = vec![
         (0, b"last".to_vec(), Some(value.clone())),
