@@ -12,6 +12,7 @@ mod elf;
 mod error;
 mod fuzz;
 mod place;
+mod postgres;
 mod rocksdb;
 mod simulate;
 mod tidy;
@@ -54,6 +55,7 @@ usage: cargo xtask COMMAND
       --bin FILE       this nodekeep instead of building one
   test-axon --upstream DIR  the adapter of Axon against the real one: a clone of achgulp/axon_bbs
       --python FILE    a Python that can run it (default python3)
+  test-postgres [OPTIONS]  a real PostgreSQL under load, captured at random moments by both methods
   test-rocksdb [OPTIONS]  copies of live databases of the real RocksDB, against an exact model
       --rounds N       so many copies (default 200)
       --seed N         another sequence of chances (default 1)
@@ -95,6 +97,7 @@ fn run(mut words: Vec<OsString>) -> Result<(), Error> {
         "test-ceph" => cluster::test_ceph(words),
         "test-axon" => axon::run(words),
         "test-garage" => cluster::test_garage(words),
+        "test-postgres" => postgres::run(words),
         "test-rocksdb" => rocksdb::run(words),
         cluster::leash::LEASH => cluster::leash::run_leash(&words),
         cluster::leash::JANITOR => cluster::leash::run_janitor(&words),
