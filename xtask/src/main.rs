@@ -12,6 +12,7 @@ mod elf;
 mod error;
 mod fuzz;
 mod place;
+mod rocksdb;
 mod simulate;
 mod tidy;
 
@@ -53,6 +54,9 @@ usage: cargo xtask COMMAND
       --bin FILE       this nodekeep instead of building one
   test-axon --upstream DIR  the adapter of Axon against the real one: a clone of achgulp/axon_bbs
       --python FILE    a Python that can run it (default python3)
+  test-rocksdb [OPTIONS]  copies of live databases of the real RocksDB, against an exact model
+      --rounds N       so many copies (default 200)
+      --seed N         another sequence of chances (default 1)
   fuzz [SECONDS]       every fuzz target for this long (default 60)
   simulate [OPTIONS]   every order of events in small scenarios, with the real engine
       --quick          only the small ones
@@ -91,6 +95,7 @@ fn run(mut words: Vec<OsString>) -> Result<(), Error> {
         "test-ceph" => cluster::test_ceph(words),
         "test-axon" => axon::run(words),
         "test-garage" => cluster::test_garage(words),
+        "test-rocksdb" => rocksdb::run(words),
         cluster::leash::LEASH => cluster::leash::run_leash(&words),
         cluster::leash::JANITOR => cluster::leash::run_janitor(&words),
         bench::measure::COMMAND => bench::measure::run_inner(&words),

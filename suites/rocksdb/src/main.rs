@@ -57,7 +57,8 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
 }
@@ -189,7 +190,9 @@ impl Drop for Owner {
 }
 
 fn report(tallies: &[Tally], rounds: u64, seed: u64) -> ExitCode {
-    println!("\n| Database | Good | Failed | Killed | Linked | Tables | WALs | Median ms | Longest ms | Writes beyond |");
+    println!(
+        "\n| Database | Good | Failed | Killed | Linked | Tables | WALs | Median ms | Longest ms | Writes beyond |"
+    );
     println!("|---|---|---|---|---|---|---|---|---|---|");
     for (variant, tally) in VARIANTS.iter().zip(tallies) {
         row(variant, tally);
@@ -199,8 +202,14 @@ fn report(tallies: &[Tally], rounds: u64, seed: u64) -> ExitCode {
         println!("FAILED: {failure}");
     }
     let passed = tallies.iter().map(|tally| tally.seen.len()).sum::<usize>();
-    println!("\n{passed} of {rounds} copies hold every acknowledged write, without a hole (seed {seed})");
-    if failures.is_empty() && passed as u64 == rounds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    println!(
+        "\n{passed} of {rounds} copies hold every acknowledged write, without a hole (seed {seed})"
+    );
+    if failures.is_empty() && passed as u64 == rounds {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn row(variant: &Variant, tally: &Tally) {

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, ColumnFamilyDescriptor, DB, DBCompressionType, DataBlockIndexType, Options,
-    WriteBatch,
+    BlockBasedIndexType, BlockBasedOptions, ChecksumType, ColumnFamilyDescriptor, DB,
+    DBCompressionType, DataBlockIndexType, Options, WriteBatch,
 };
 
 use crate::model::{self, Change, FAMILIES};
@@ -21,14 +21,43 @@ pub struct Variant {
     atomic_flush: bool,
     recycle: usize,
     format: i32,
+    checksum: fn() -> ChecksumType,
     partitioned: bool,
 }
 
 pub const VARIANTS: [Variant; 4] = [
-    Variant { name: "atomic flush", atomic_flush: true, recycle: 0, format: 6, partitioned: false },
-    Variant { name: "flush by family", atomic_flush: false, recycle: 0, format: 5, partitioned: true },
-    Variant { name: "recycled WAL", atomic_flush: false, recycle: 4, format: 6, partitioned: true },
-    Variant { name: "recycled, atomic", atomic_flush: true, recycle: 4, format: 2, partitioned: false },
+    Variant {
+        name: "atomic flush",
+        atomic_flush: true,
+        recycle: 0,
+        format: 6,
+        checksum: || ChecksumType::XXH3,
+        partitioned: false,
+    },
+    Variant {
+        name: "flush by family",
+        atomic_flush: false,
+        recycle: 0,
+        format: 5,
+        checksum: || ChecksumType::CRC32c,
+        partitioned: true,
+    },
+    Variant {
+        name: "recycled WAL",
+        atomic_flush: false,
+        recycle: 4,
+        format: 6,
+        checksum: || ChecksumType::XXHash64,
+        partitioned: true,
+    },
+    Variant {
+        name: "recycled, atomic",
+        atomic_flush: true,
+        recycle: 4,
+        format: 2,
+        checksum: || ChecksumType::XXHash,
+        partitioned: false,
+    },
 ];
 
 /// Options of a variant's database.
@@ -53,6 +82,7 @@ pub fn options(variant: &Variant) -> Options {
     options.set_compression_type(DBCompressionType::Lz4);
     let mut table = BlockBasedOptions::default();
     table.set_format_version(variant.format);
+    table.set_checksum_type((variant.checksum)());
     table.set_block_size(1 << 10);
     table.set_bloom_filter(10.0, false);
     if variant.partitioned {

@@ -5,13 +5,15 @@
 //! missing from the list: each but the last is closed, and the last is a prefix. Otherwise all of it is done again with what is kept already.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::disk::Disk;
 use super::options::Options;
 use super::staging::{Keeping, OpenLog, Staging};
+use super::table::{Table, table_path};
 use super::tail::{Place, Tail};
-use super::version::{Named, Version, named};
+use super::version::{Fixed, Named, Version, named};
 use super::wal::Seen;
 use crate::error::{Error, Result};
 use crate::kind::{Captured, Graft, Request, With};
@@ -202,9 +204,7 @@ impl Capture<'_> {
             with: With::StagedForever(self.staging.folder().to_owned()),
         }];
         captured.position = position(&copy.version, copy.logs.iter().map(|(_, seen)| seen));
-        if let Some(id) = copy.version.db_id.clone().or(identity) {
-            captured.hashes.insert("db-id".to_owned(), id);
-        }
+        captured.hashes = identities(self.staging.folder(), &copy.version, identity);
         if options.is_wal_flushed_by_hand {
             captured.notes.push(Note::new("manual-wal-flush", "the program decides when writes reach the WAL (manual_wal_flush): those that it still held back are not in the copy"));
         }
@@ -271,6 +271,23 @@ pub fn judge_logs(logs: &[(String, Seen)]) -> Vec<Note> {
         after = Some((seen.after, name));
     }
     notes
+}
+
+/// Which database it is, and which run of its program wrote the newest table. LevelDB knows neither.
+pub fn identities(
+    folder: &Path,
+    version: &Version,
+    identity: Option<String>,
+) -> BTreeMap<String, String> {
+    let tables = version.files().into_keys().filter_map(|file| match file {
+        Fixed::Table(number) => Some(number),
+        Fixed::Blob(_) => None,
+    });
+    let newest = tables.max().and_then(|number| Table::open(&table_path(folder, number)).ok());
+    let session = newest.and_then(|table| table.text("rocksdb.creating.session.identity"));
+    let id = version.db_id.clone().or(identity);
+    let found = [("db-id", id), ("session-id", session)];
+    found.into_iter().filter_map(|(name, id)| Some((name.to_owned(), id?))).collect()
 }
 
 /// How far a database has come.

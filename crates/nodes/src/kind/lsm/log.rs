@@ -156,9 +156,9 @@ impl Reader {
             return Err(Next::End);
         }
         self.is_recycled |= is_recyclable(kind);
-        let body = fragment[head..].to_vec();
+        let classified = self.classify(kind, fragment[head..].to_vec())?;
         self.advance(head + length);
-        self.classify(kind, body)
+        Ok(classified)
     }
 
     /// Zeros: allocated in advance to the end, or part of what is about to be written.

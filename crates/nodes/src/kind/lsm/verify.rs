@@ -3,10 +3,10 @@
 mod tables;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::blob;
-use super::capture::{judge_logs, position};
+use super::capture::{identities, judge_logs, position};
 use super::disk::{Disk, Folder, read_at};
 use super::read::Database;
 use super::tail::Tail;
@@ -44,9 +44,7 @@ pub fn verify(path: &Path) -> Result<Verified> {
     verified.position = position(version, seen.iter());
     check_pairs(path, &mut verified);
     let identity = fs::read_to_string(path.join("IDENTITY")).ok();
-    if let Some(id) = version.db_id.clone().or(identity.map(|id| id.trim().to_owned())) {
-        verified.hashes.insert("db-id".to_owned(), id);
-    }
+    verified.hashes = identities(path, version, identity.map(|id| id.trim().to_owned()));
     Ok(verified)
 }
 
@@ -247,10 +245,4 @@ impl Findings {
         }
         verified.check(name, Outcome::Failed, detail);
     }
-}
-
-/// Where a table lies.
-fn table_path(folder: &Path, number: u64) -> PathBuf {
-    let plain = folder.join(format!("{number:06}.sst"));
-    if plain.exists() { plain } else { folder.join(format!("{number:06}.ldb")) }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::kind::lsm::edit::TableMeta;
 use crate::kind::lsm::order::Order;
 use crate::kind::lsm::ranges::Range;
-use crate::kind::lsm::table::{Entry, Table, Walk};
+use crate::kind::lsm::table::{Entry, Table, Walk, table_path};
 use crate::kind::lsm::version::Family;
 
 /// One sorted run.
@@ -53,8 +53,7 @@ impl Run {
 
 /// Opens a table by its number.
 pub fn open(folder: &Path, number: u64) -> Result<Table> {
-    let plain = folder.join(format!("{number:06}.sst"));
-    let path = if plain.exists() { plain } else { folder.join(format!("{number:06}.ldb")) };
+    let path = table_path(folder, number);
     if path.exists() {
         return Table::open(&path);
     }

@@ -7,7 +7,7 @@ use crate::kind::lsm::wire::masked_crc;
 /// Which function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Checksum {
-    /// Blocks have none.
+    /// Blocks have none: zero stands in its place.
     Absent,
     /// CRC32C, masked.
     Crc32c,

@@ -96,7 +96,8 @@ impl Footer {
     fn new(bytes: &[u8], size: u64) -> Result<Self, BadFooter> {
         let mut cursor = Cursor::new(bytes);
         let number = cursor.u8()?;
-        let checksum = Checksum::of(number).ok_or(BadFooter::Unknown("an unknown checksum"))?;
+        let checksum =
+            Checksum::of(number).ok_or(BadFooter::Damaged("a checksum of no known kind"))?;
         let part = cursor.take(40)?;
         let version = cursor.u32()?;
         let length = bytes.len() as u64;
@@ -127,7 +128,7 @@ impl Footer {
         let mut blank = bytes.to_vec();
         blank.get_mut(5..9).ok_or(Short)?.fill(0);
         let computed = checksum.sum(&blank).wrapping_add(place_modifier(base, at));
-        if checksum != Checksum::Absent && stored != computed {
+        if stored != computed {
             return Err(BadFooter::Damaged("the footer has a wrong checksum"));
         }
         let offset = at.checked_sub(size + super::block::TRAILER);

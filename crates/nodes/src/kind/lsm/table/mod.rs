@@ -15,7 +15,6 @@ pub use codec::{Era, Plain, decompress};
 pub use footer::Handle;
 pub use walk::{Entry, Walk};
 
-use checksum::Checksum;
 use footer::{BadFooter, Footer};
 
 use super::disk::read_at;
@@ -186,7 +185,7 @@ impl Table {
         bytes.truncate(length + 1);
         let modifier = checksum::place_modifier(self.footer.base, place.offset);
         let computed = self.footer.checksum.sum(&bytes).wrapping_add(modifier);
-        if self.footer.checksum != Checksum::Absent && sum != computed {
+        if sum != computed {
             return Err(self.damaged(place.offset, "a block has a wrong checksum"));
         }
         bytes.truncate(length);
@@ -226,6 +225,12 @@ impl Table {
     pub fn damaged(&self, at: u64, what: &str) -> Error {
         damaged(&self.path, at, what)
     }
+}
+
+/// Where a table lies: newer LevelDBs have a name of their own for them.
+pub fn table_path(folder: &Path, number: u64) -> PathBuf {
+    let plain = folder.join(format!("{number:06}.sst"));
+    if plain.exists() { plain } else { folder.join(format!("{number:06}.ldb")) }
 }
 
 fn damaged(path: &Path, at: u64, what: &str) -> Error {

@@ -228,6 +228,8 @@ fn a_real_leveldb_is_copied_verified_and_read() {
             expected.insert(key, value);
         }
     }
+    // This one keeps what it wrote last in memory.
+    db.flush().unwrap();
     assert!(is_leveldb(&live));
     let disk = super::Hooked::new(&live, |_, _| {});
     let patience = std::time::Duration::from_secs(5);

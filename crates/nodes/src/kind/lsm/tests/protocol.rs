@@ -148,8 +148,7 @@ fn a_new_column_family_of_the_wal_is_not_torn_off() {
         if call == Call::List && has_links(&stage) && !done.get() {
             done.set(true);
             let mut fake = stage.fake.borrow_mut();
-            let number = 1;
-            let record = Record::default().number(200, 2).text(201, "late").number(2, number);
+            let record = Record::default().number(200, 2).text(201, "late").number(2, 1);
             let record = record.text(1, "leveldb.BytewiseComparator");
             let bytes = encode::record(fake.manifest_length(), None, &record.0);
             fake.append_to_manifest(&bytes);

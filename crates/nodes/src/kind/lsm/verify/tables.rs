@@ -3,12 +3,12 @@
 use std::cmp::Ordering;
 use std::path::Path;
 
-use super::{Findings, table_path};
+use super::Findings;
 use crate::error::{Error, Result};
 use crate::kind::lsm::edit::TableMeta;
 use crate::kind::lsm::order::Order;
 use crate::kind::lsm::read::bound;
-use crate::kind::lsm::table::{Entry, Handle, Layout, TRAILER, Table, Walk};
+use crate::kind::lsm::table::{Entry, Handle, Layout, TRAILER, Table, Walk, table_path};
 use crate::kind::lsm::version::Version;
 use crate::kind::{Outcome, Verified};
 
