@@ -6,6 +6,9 @@ use crate::kind::lsm::wire::{Cursor, Short};
 /// What follows each block, in bytes: its compression and its checksum.
 pub const TRAILER: u64 = 5;
 
+/// A key and its value.
+pub type KeyValue<'a> = (&'a [u8], &'a [u8]);
+
 /// How values of a block are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
@@ -67,7 +70,7 @@ impl Block {
     ///
     /// # Errors
     /// If the block is damaged.
-    pub fn next_pair(&mut self) -> Result<Option<(&[u8], &[u8])>, Short> {
+    pub fn next_pair(&mut self) -> Result<Option<KeyValue<'_>>, Short> {
         let step = self.step(true)?;
         Ok(step.map(|(_, from, to)| (&self.key[..], &self.bytes[from..to])))
     }

@@ -48,7 +48,8 @@ fn every_flipped_bit_is_found_and_named() {
         assert!(is_sound(&stage.copy()));
         for path in files(&stage.copy()) {
             let name = path.file_name().unwrap().to_str().unwrap();
-            if name == "IDENTITY" {
+            // A recycled database differs in its logs.
+            if name == "IDENTITY" || make == Make::Recycling && !name.ends_with(".log") {
                 continue;
             }
             let bytes = fs::read(&path).unwrap();
@@ -67,15 +68,16 @@ fn every_flipped_bit_is_found_and_named() {
     }
 }
 
-/// Bytes of a footer of old that no checksum covers: zeros after two places, and the version, of which several read the same.
+/// Bytes of a footer of old that no checksum covers: zeros after two places, a last byte of these that only gets longer by a zero, and the version,
+/// of which several read the same.
 fn padding(name: &str, bytes: &[u8], at: usize) -> bool {
     let from_end = bytes.len() - at;
-    if name.ends_with(".ldb") {
-        from_end <= 48 && from_end > 8 && bytes[at] == 0
-    } else {
-        name.ends_with(".sst")
-            && (from_end <= 52 && from_end > 12 && bytes[at] == 0 || from_end <= 12 && from_end > 8)
-    }
+    let is_table = name.ends_with(".ldb") || name.ends_with(".sst");
+    let (foot, places_end) = if name.ends_with(".ldb") { (48, 8) } else { (52, 12) };
+    let is_version = from_end <= places_end && from_end > 8;
+    let is_place = from_end <= foot && from_end > places_end;
+    let says_the_same = bytes[at] == 0 || at % 8 == 7 && bytes.get(at + 1) == Some(&0);
+    is_table && (is_version || is_place && says_the_same)
 }
 
 /// Whether a log ends between two records.

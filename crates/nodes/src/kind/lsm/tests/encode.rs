@@ -49,8 +49,11 @@ pub fn record(offset: u64, number: Option<u32>, body: &[u8]) -> Vec<u8> {
     }
 }
 
+/// Family, key, and value unless it is deleted.
+pub type Change = (u32, Vec<u8>, Option<Vec<u8>>);
+
 /// A batch of puts (`Some`) and deletions: family, key, value.
-pub fn batch(sequence: u64, writes: &[(u32, Vec<u8>, Option<Vec<u8>>)]) -> Vec<u8> {
+pub fn batch(sequence: u64, writes: &[Change]) -> Vec<u8> {
     let mut bytes = sequence.to_le_bytes().to_vec();
     bytes.extend((writes.len() as u32).to_le_bytes());
     for (family, key, value) in writes {

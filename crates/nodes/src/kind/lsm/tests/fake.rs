@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::encode::{self, Made, Record, Style, Version};
+use super::encode::{self, Change, Made, Record, Style, Version};
 use crate::kind::lsm::read::Database;
 
 /// What each column family holds.
@@ -271,7 +271,7 @@ fn create(path: &Path) -> File {
 }
 
 /// What write `n` does.
-fn changes(n: u64, families: usize) -> Vec<(u32, Vec<u8>, Option<Vec<u8>>)> {
+fn changes(n: u64, families: usize) -> Vec<Change> {
     let value = format!("{n:08}").into_bytes();
     let mut changes = vec![
         (0, b"last".to_vec(), Some(value.clone())),

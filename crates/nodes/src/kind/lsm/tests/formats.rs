@@ -183,7 +183,8 @@ fn tags_that_must_be_known_are_refused() {
 #[test]
 fn old_and_new_tables_of_a_record_are_read() {
     // As LevelDB wrote it, with sequences, and with a folder.
-    let cases: [(&[u8], Option<(u64, u64)>, u32); 3] = [
+    type Case = (&'static [u8], Option<(u64, u64)>, u32);
+    let cases: [Case; 3] = [
         (&[7, 1, 9, 100, 1, b'a', 1, b'z'], None, 0),
         (&[100, 1, 9, 100, 1, b'a', 1, b'z', 3, 4], Some((3, 4)), 0),
         (&[102, 1, 9, 2, 100, 1, b'a', 1, b'z', 3, 4], Some((3, 4)), 2),

@@ -306,7 +306,8 @@ fn the_copy_is_read_in_place_of_the_folder() {
 /// What cannot be copied in this way is refused, by name.
 #[test]
 fn what_is_elsewhere_or_unreadable_is_refused() {
-    let cases: [(&str, fn(&Stage), &str); 6] = [
+    type Case = (&'static str, fn(&Stage), &'static str);
+    let cases: [Case; 6] = [
         ("wal_dir", |stage| options(stage, "wal_dir=/elsewhere"), "/elsewhere"),
         ("cf_paths", |stage| options(stage, "cf_paths={path=/fast;target_size=1;}"), "/fast"),
         ("wal_compression", |stage| options(stage, "wal_compression=kZSTD"), "kZSTD"),
