@@ -123,6 +123,11 @@ impl Fake {
         }
     }
 
+    /// Makes the file of the next WAL in advance.
+    pub fn prepare_next(&self) {
+        create(&self.path.join(format!("{:06}.log", self.next_file)));
+    }
+
     /// Begins another WAL, over an old one where it may.
     pub fn switch(&mut self) {
         let number = self.number();
