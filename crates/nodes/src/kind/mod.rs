@@ -68,7 +68,6 @@ pub fn recognise(path: &Path) -> Option<Kind> {
     let tests: [(fn(&Path) -> bool, Kind); 5] = [
         (lsm::is_rocksdb, Kind::Rocksdb),
         (lsm::is_leveldb, Kind::Leveldb),
-    let tests: [(fn(&Path) -> bool, Kind); 3] = [
         (sqlite::is_one, Kind::Sqlite(SqliteRule::default())),
         (git::is_one, Kind::Git),
         (jsonl::is_one, Kind::Jsonl(JsonlRule::default())),
