@@ -75,11 +75,6 @@ pub fn recognise(path: &Path) -> Option<Kind> {
     tests.into_iter().find_map(|(is_one, kind)| is_one(path).then_some(kind))
 }
 
-fn unsupported(kind: &Kind, path: &Path) -> Error {
-    let reason = format!("this build of Nodekeep has no `{}`: use another kind", kind.word());
-    Error::Unsupported { path: path.to_owned(), reason }
-}
-
 /// What is asked of a kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
