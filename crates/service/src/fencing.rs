@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use nodekeep_nodes::fence::journal::{Decision, Entry, History, Journal};
 use nodekeep_nodes::fence::judge::{Verdict, judge};
 use nodekeep_nodes::fence::known::Known;
-use nodekeep_nodes::fence::look::Look;
+use nodekeep_nodes::fence::look::{Look, Seen};
 use nodekeep_nodes::fence::mark::{At, Origin, Reading};
 use nodekeep_nodes::fence::read::{State as Lying, look};
 use nodekeep_nodes::fence::retire::{Claim, Retirement, Sighting, claim};
@@ -158,6 +158,8 @@ pub fn look_of(snapshot: &NodeSnapshot) -> Option<Look> {
 }
 
 /// Judges a restore of `snapshot`; `live` is what the stopped node says, if it is there.
+///
+/// State that the snapshot does not hold, and that does not lie here either, would be lost: that is a rewind to nothing.
 pub fn verdict(
     node: &Node,
     recorded: &Recorded,
@@ -165,11 +167,22 @@ pub fn verdict(
     live: Option<&Look>,
     wants: impl Fn(&str) -> bool,
 ) -> Verdict {
-    let of_it = look_of(snapshot).unwrap_or_default();
-    let touched = |rule: &&nodekeep_nodes::profile::FenceRule| {
-        wants(&rule.component) && snapshot.holds(&rule.component)
+    let mut of_it = look_of(snapshot).unwrap_or_default();
+    let lies_here = |rule: &str| {
+        live.and_then(|live| live.of(rule)).is_some_and(|seen| matches!(seen, Seen::Read(_)))
     };
-    let rules: Vec<_> = node.profile.fence.iter().filter(touched).cloned().collect();
+    let mut rules = Vec::new();
+    for rule in &node.profile.fence {
+        let comes = wants(&rule.component) && snapshot.holds(&rule.component);
+        if !comes && lies_here(&rule.name) {
+            continue;
+        }
+        if !comes {
+            let what = format!("`{}` is not restored", rule.component);
+            of_it.0.insert(rule.name.clone(), Seen::Absent(what));
+        }
+        rules.push(rule.clone());
+    }
     judge(&rules, &recorded.known(), &of_it, live, At::from(Timestamp::now()))
 }
 
@@ -178,11 +191,17 @@ impl Ground<'_> {
     ///
     /// # Errors
     /// If it cannot be recorded here and in the repository.
-    pub fn retire(&self, node: &str, machine: &Machine, answer: String) -> Result<Retirement> {
+    pub fn retire(
+        &self,
+        node: &str,
+        machine: &Machine,
+        last_seen: Option<At>,
+        answer: String,
+    ) -> Result<Retirement> {
         let state = self.state.of(node)?;
         let by = self.state.machine(&self.host)?;
         let at = At::from(Timestamp::now());
-        let retirement = Retirement { at, machine: machine.clone(), by, last_seen: None, answer };
+        let retirement = Retirement { at, machine: machine.clone(), by, last_seen, answer };
         journal(&state).append(&Entry::Retirement(retirement.clone()))?;
         self.write_record(node, records::RETIREMENT, &retirement)?;
         Ok(retirement)

@@ -202,10 +202,13 @@ impl Ground<'_> {
             let beside = beside(&placement.target, "new", snapshot);
             remove(&beside)?;
             restored.bytes += self.bring(snapshot, placement, &beside)?.bytes;
+            // What lies in it and is not wanted came with it.
+            for path in left_out(placement, snapshot, node)? {
+                let inner = path.strip_prefix(&placement.target).unwrap_or(&path);
+                remove(&join(&beside, inner))?;
+            }
+            let checked = verify_placement(node, snapshot, placement, &beside);
             staged.push((placement.clone(), beside));
-            let (placement, beside) =
-                staged.last().map(|(p, b)| (p, b)).unwrap_or((placement, &placement.target));
-            let checked = verify_placement(node, snapshot, placement, beside);
             if let Some(error) = checked.iter().find_map(unsound) {
                 discard(&staged);
                 return Err(error);

@@ -57,10 +57,9 @@ pub fn placements(
 
 fn covers(placement: &Placement, recorded: &Path, target: &Path) -> bool {
     let relative = recorded.strip_prefix(&placement.recorded);
-    relative.is_ok_and(|relative| {
-        placement.target.join(relative) == target || {
-            relative.as_os_str().is_empty() && placement.target == target
-        }
+    relative.is_ok_and(|relative| match relative.as_os_str().is_empty() {
+        true => placement.target == target,
+        false => placement.target.join(relative) == target,
     })
 }
 

@@ -2,9 +2,11 @@
 
 mod add;
 mod detect;
+mod identity;
 mod list;
 mod profiles;
 mod remove;
+mod retire;
 mod show;
 
 use clap::Subcommand;
@@ -23,6 +25,8 @@ pub enum Node {
     Show(show::Show),
     Remove(remove::Remove),
     Profiles(profiles::Profiles),
+    Identity(identity::Identity),
+    Retire(retire::Retire),
 }
 
 impl Node {
@@ -34,6 +38,8 @@ impl Node {
             Self::Show(args) => args.run(app),
             Self::Remove(args) => args.run(app),
             Self::Profiles(args) => args.run(app),
+            Self::Identity(args) => args.run(app),
+            Self::Retire(args) => args.run(app),
         }
     }
 }
