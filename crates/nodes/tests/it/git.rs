@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nodekeep_nodes::error::Error;
-use nodekeep_nodes::kind::{Outcome, Verified, recognise};
+use nodekeep_nodes::kind::{Outcome, Verified, With, recognise};
 use nodekeep_nodes::profile::Kind;
 
 use super::support::{Bench, Dice, codes, rounds, tree, verify};
@@ -138,6 +138,9 @@ fn counts_are_those_of_git() {
     assert_eq!((counters["repositories"], counters["refs"]), (1, 3));
     assert_eq!(captured.hashes["HEAD"], git(&path, &["rev-parse", "HEAD"]));
     assert!(captured.notes.is_empty(), "{:?}", captured.notes);
+    // A lock that comes after the capture is not in the copy either.
+    let lock = path.join(".git/index.lock");
+    assert!(captured.grafts.iter().any(|graft| graft.at == lock && graft.with == With::Nothing));
 }
 
 #[test]

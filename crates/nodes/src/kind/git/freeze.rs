@@ -23,6 +23,8 @@ const MAY_APPEAR: [&str; 9] = [
     "MERGE_HEAD",
     "CHERRY_PICK_HEAD",
 ];
+/// What else git locks by a file beside it.
+const LOCKED: [&str; 6] = ["HEAD", "AUTO_MERGE", "config", "config.worktree", "gc.pid", "gc.log"];
 
 /// Writes the refs, the index and the logs of refs into `staging` and says what is read in place of what.
 pub(super) fn freeze(repository: &Path, refs: &Refs, staging: &Path) -> Result<Vec<Graft>> {
@@ -86,9 +88,11 @@ fn freeze_logs(repository: &Path, staging: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// Locks, which would keep git from working in what is restored; and what was not there when refs were read.
+/// Locks, which would keep git from working in what is restored, also those that come after this; and what was not there when refs were read.
 fn hidden(repository: &Path, tops: &BTreeSet<PathBuf>) -> Result<Vec<Graft>> {
     let mut names: BTreeSet<PathBuf> = MAY_APPEAR.iter().map(PathBuf::from).collect();
+    let locked = MAY_APPEAR.iter().chain(&LOCKED);
+    names.extend(locked.map(|name| PathBuf::from(format!("{name}.lock"))));
     names.insert("gc.pid".into());
     for entry in entries(repository)? {
         let name = PathBuf::from(entry.file_name());
