@@ -30,9 +30,12 @@ const PLACES: [(&str, &str); 22] = [
     ("[[verify]]", "[[verify]]\nzzz = 1"),
 ];
 
-/// What would have been understood, from the message that refuses the unknown.
+/// What would have been understood, from the message that refuses the unknown: serde and the TOML reader word it differently.
 fn known(text: &str) -> Vec<String> {
     let message = parse(text, "x").unwrap_err().to_string();
+    if let Some((_, keys)) = message.rsplit_once("available keys: ") {
+        return keys.trim().split(", ").map(str::to_owned).collect();
+    }
     let (_, expected) = message.rsplit_once("expected").unwrap_or_else(|| panic!("{message}"));
     expected.split('`').skip(1).step_by(2).map(str::to_owned).collect()
 }
