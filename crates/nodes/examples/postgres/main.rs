@@ -62,19 +62,33 @@ fn run() -> Result<()> {
         println!("round {round}: {told}");
         fs::remove_dir_all(&place)?;
     }
-    println!("{} rows were acknowledged, {} transactions of pgbench", writer.stop()?, load.stop(&server)?);
+    println!(
+        "{} rows were acknowledged, {} transactions of pgbench",
+        writer.stop()?,
+        load.stop(&server)?
+    );
     Ok(())
 }
 
-fn try_once(server: &Server, writer: &Writer, method: PostgresMethod, place: &Path) -> Result<String> {
+fn try_once(
+    server: &Server,
+    writer: &Writer,
+    method: PostgresMethod,
+    place: &Path,
+) -> Result<String> {
     let staging = place.join("staging");
     fs::create_dir_all(&staging)?;
     let variables = Variables::from([("socket".to_owned(), server.socket())]);
     let connection = "host={socket} user=postgres dbname=postgres".to_owned();
     let rule = PostgresRule { method, connection };
     let path = place.join("data");
-    let request =
-        Request { path: &path, staging: &staging, memory: None, variables: &variables, patience: PATIENCE };
+    let request = Request {
+        path: &path,
+        staging: &staging,
+        memory: None,
+        variables: &variables,
+        patience: PATIENCE,
+    };
     let acknowledged = writer.acknowledged();
     let begun = Instant::now();
     let captured = capture(&request, &rule)?;
@@ -85,7 +99,8 @@ fn try_once(server: &Server, writer: &Writer, method: PostgresMethod, place: &Pa
         PostgresMethod::Base => restore_base(&path, place, acknowledged)?,
         PostgresMethod::Dump => restore_dump(server, &path, acknowledged)?,
     };
-    let position = captured.position.counters.iter().map(|(name, number)| format!("{number} {name}"));
+    let position =
+        captured.position.counters.iter().map(|(name, number)| format!("{number} {name}"));
     let position = position.collect::<Vec<_>>().join(", ");
     Ok(format!(
         "{method:?} in {:.1} s at {position}: {acknowledged} rows before, {found} in the copy, no hole",
@@ -154,7 +169,8 @@ struct Chance(u64);
 
 impl Chance {
     fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
 }

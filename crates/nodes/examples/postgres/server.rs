@@ -38,15 +38,22 @@ impl Server {
         fs::create_dir_all(folder)?;
         let server = Self { folder: folder.to_owned() };
         let data = server.data();
-        run(program("initdb").args(["-k", "-N", "-U", "postgres", "-A", "trust", "-D"]).arg(&data))?;
+        run(program("initdb")
+            .args(["-k", "-N", "-U", "postgres", "-A", "trust", "-D"])
+            .arg(&data))?;
         // Small, so that WAL files are finished and checkpoints are made all the time; and durable, since rows are acknowledged.
         let settings = format!(
             "listen_addresses = ''\nunix_socket_directories = '{}'\nmax_wal_size = '64MB'\ncheckpoint_timeout = '30s'\nwal_level = replica\n",
             folder.display()
         );
         fs::write(data.join("postgresql.auto.conf"), settings)?;
-        run(program("pg_ctl").args(["start", "-w", "-l"]).arg(folder.join("log")).arg("-D").arg(&data)
-            .stdout(Stdio::null()).stderr(Stdio::null()))?;
+        run(program("pg_ctl")
+            .args(["start", "-w", "-l"])
+            .arg(folder.join("log"))
+            .arg("-D")
+            .arg(&data)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null()))?;
         server.query("postgres", "CREATE EXTENSION amcheck")?;
         server.query("postgres", "CREATE TABLE acknowledged (n bigint PRIMARY KEY)")?;
         run(server.client("pgbench").args(["-i", "-q", "-s", "2", "postgres"]))?;
@@ -115,7 +122,8 @@ impl Drop for Load {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let stopped = run(program("pg_ctl").args(["stop", "-w", "-m", "immediate", "-D"]).arg(self.data()));
+        let stopped =
+            run(program("pg_ctl").args(["stop", "-w", "-m", "immediate", "-D"]).arg(self.data()));
         if let Err(error) = stopped {
             eprintln!("test-postgres: the server was not stopped: {error}");
         }

@@ -45,7 +45,8 @@ impl Writer {
 
 fn write(mut child: Child, last: &AtomicU64, is_over: &AtomicBool) -> std::io::Result<()> {
     let mut to = child.stdin.take().ok_or(std::io::ErrorKind::BrokenPipe)?;
-    let mut lines = BufReader::new(child.stdout.take().ok_or(std::io::ErrorKind::BrokenPipe)?).lines();
+    let mut lines =
+        BufReader::new(child.stdout.take().ok_or(std::io::ErrorKind::BrokenPipe)?).lines();
     for number in 1.. {
         if is_over.load(Ordering::SeqCst) {
             break;

@@ -81,7 +81,8 @@ pub fn verify(
 pub fn restore(path: &Path, rule: &CommandRule, variables: &Variables) -> Result<()> {
     let restore = rule.restore.as_ref().ok_or_else(|| Error::Unsupported {
         path: path.to_owned(),
-        reason: "the profile has no `restore` for it: give the file to the node's own program".to_owned(),
+        reason: "the profile has no `restore` for it: give the file to the node's own program"
+            .to_owned(),
     })?;
     let program = program(restore, variables, restore.patience)?;
     let mut file = File::open(path).map_err(Error::file(path, "cannot be read"))?;

@@ -30,7 +30,10 @@ pub fn capture(request: &Request<'_>, rule: &PostgresRule) -> Result<Captured> {
     let connection = fill(&rule.connection, request.variables)?;
     if connection::holds_password(&connection) {
         let reason = "its connection holds a password, which every user of this machine could read: put it into ~/.pgpass or a service file";
-        return Err(Error::Unsupported { path: request.path.to_owned(), reason: reason.to_owned() });
+        return Err(Error::Unsupported {
+            path: request.path.to_owned(),
+            reason: reason.to_owned(),
+        });
     }
     match rule.method {
         PostgresMethod::Base => base(request, &connection),
@@ -138,8 +141,9 @@ fn verify_dumps(path: &Path, patience: Duration) -> Result<Verified> {
     let mut verified = Verified::default();
     let entries = fs::read_dir(path).map_err(Error::file(path, "cannot be listed"))?;
     let files = entries.flatten().map(|entry| entry.path());
-    let mut dumps: Vec<_> =
-        files.filter(|file| file.extension().is_some_and(|extension| extension == "dump")).collect();
+    let mut dumps: Vec<_> = files
+        .filter(|file| file.extension().is_some_and(|extension| extension == "dump"))
+        .collect();
     dumps.sort();
     if dumps.is_empty() {
         verified.check("pg_restore --list", Outcome::Failed, "there is no dump in the folder");

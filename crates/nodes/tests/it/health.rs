@@ -57,12 +57,28 @@ fn an_answer_is_judged_by_what_it_says() {
     let cases = [
         (format!("http = \"http://{well}/\""), true, "200"),
         (format!("http = \"http://{ill}/\""), false, "503"),
-        (format!("http = \"http://{well}/\"\npointer = \"/status\"\nequals = \"ready\""), true, "/status is ready"),
-        (format!("http = \"http://{well}/\"\npointer = \"/status\"\nequals = \"done\""), false, "/status is ready instead of done"),
+        (
+            format!("http = \"http://{well}/\"\npointer = \"/status\"\nequals = \"ready\""),
+            true,
+            "/status is ready",
+        ),
+        (
+            format!("http = \"http://{well}/\"\npointer = \"/status\"\nequals = \"done\""),
+            false,
+            "/status is ready instead of done",
+        ),
         (format!("http = \"http://{well}/\"\npointer = \"/n\"\nequals = \"412\""), true, "412"),
-        (format!("http = \"http://{well}/\"\npointer = \"/gone\""), false, "the answer has no /gone"),
+        (
+            format!("http = \"http://{well}/\"\npointer = \"/gone\""),
+            false,
+            "the answer has no /gone",
+        ),
         (format!("http = \"http://{bare}/\"\nequals = \"OK\""), true, "the answer is OK"),
-        (format!("http = \"http://{well}/\"\npointer = \"/status\"\nadvances-within-secs = 1"), false, "is no number"),
+        (
+            format!("http = \"http://{well}/\"\npointer = \"/status\"\nadvances-within-secs = 1"),
+            false,
+            "is no number",
+        ),
         ("http = \"nonsense\"".to_owned(), false, "nonsense"),
         ("http = \"http://{missing}/\"".to_owned(), false, "missing"),
     ];
@@ -119,7 +135,8 @@ fn a_server_that_never_answers_costs_only_the_patience() {
 
 #[test]
 fn a_node_that_becomes_well_is_awaited() {
-    let server = server(|count| if count < 2 { (503, String::new()) } else { (200, String::new()) });
+    let server =
+        server(|count| if count < 2 { (503, String::new()) } else { (200, String::new()) });
     let scene = Scene::new();
     let node = scene.node(&format!("[[health]]\nname = \"it\"\nhttp = \"http://{server}/\"\n"));
     assert!(!wait_until_healthy(&node, Duration::ZERO)[0].is_well);

@@ -18,7 +18,8 @@ pub(super) fn position(folder: &Path) -> Result<Position> {
     // A copy that was started has no label any more.
     let Ok(text) = fs::read_to_string(&path) else { return Ok(position) };
     let value = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    let damaged = || Error::Damaged { path: path.clone(), reason: "names no place in the WAL".to_owned() };
+    let damaged =
+        || Error::Damaged { path: path.clone(), reason: "names no place in the WAL".to_owned() };
     let checkpoint = value("CHECKPOINT LOCATION:").ok_or_else(damaged)?;
     position.label("checkpoint", checkpoint);
     position.count("bytes of WAL", lsn(checkpoint).ok_or_else(damaged)?);

@@ -54,7 +54,8 @@ pub fn check_started(data: &Path, folder: &Path, patience: Duration) -> Result<V
     sandbox.judge(&mut verified, "pg_amcheck", looked)?;
     sandbox.stop()?;
     let shown = sandbox.data.display().to_string();
-    let sums = sandbox.tool("pg_checksums").map(|t| t.program(&["--check", "-D", &shown], patience));
+    let sums =
+        sandbox.tool("pg_checksums").map(|t| t.program(&["--check", "-D", &shown], patience));
     match sums.as_ref().map(|sums| sandbox.as_user(sums.clone()).run()) {
         Some(Err(Error::Failed { stderr, .. })) if stderr.contains("not enabled") => {
             verified.check("pg_checksums", Outcome::Skipped, "the server keeps no page checksums");
@@ -124,7 +125,11 @@ impl Sandbox {
 
     /// Debian keeps the configuration elsewhere, and whatever came with the copy was meant for the node and not for here.
     fn prepare(&self) -> Result<()> {
-        let files = [("postgresql.conf", ""), ("pg_hba.conf", "local all all trust\n"), ("pg_ident.conf", "")];
+        let files = [
+            ("postgresql.conf", ""),
+            ("pg_hba.conf", "local all all trust\n"),
+            ("pg_ident.conf", ""),
+        ];
         for (name, text) in files {
             let path = self.socket.join(name);
             fs::write(&path, text).map_err(Error::file(&path, "cannot be written"))?;
@@ -168,7 +173,11 @@ impl Sandbox {
                 Some(status) if status.success() => return Ok(()),
                 Some(status) => {
                     let program = start.name().to_owned();
-                    return Err(Error::Failed { program, status: status.to_string(), stderr: self.said() });
+                    return Err(Error::Failed {
+                        program,
+                        status: status.to_string(),
+                        stderr: self.said(),
+                    });
                 }
                 None if Instant::now() >= deadline => {
                     return Err(Error::Hung { program: start.name().to_owned(), patience });
@@ -198,7 +207,9 @@ impl Sandbox {
     fn judge(&self, verified: &mut Verified, name: &str, program: Option<Program>) -> Result<()> {
         match program.map(|program| self.connected(program).run()) {
             None => verified.check(name, Outcome::Skipped, self.missing(name).to_string()),
-            Some(done) => super::outcome(verified, name, done.map(|_| "nothing is wrong".to_owned()))?,
+            Some(done) => {
+                super::outcome(verified, name, done.map(|_| "nothing is wrong".to_owned()))?
+            }
         }
         Ok(())
     }
@@ -206,15 +217,24 @@ impl Sandbox {
     fn connected(&self, program: Program) -> Program {
         let mut program = self.as_user(program);
         let socket = self.socket.display().to_string();
-        program.environment = vec![("PGHOST".to_owned(), socket), ("PGUSER".to_owned(), ROLE.to_owned())];
+        program.environment =
+            vec![("PGHOST".to_owned(), socket), ("PGUSER".to_owned(), ROLE.to_owned())];
         program
     }
 
     /// PostgreSQL refuses to run as root: then it runs as whom the copy belongs to.
     fn as_user(&self, program: Program) -> Program {
         let Some((user, group)) = self.user else { return program };
-        let words = [SETPRIV, "--reuid", &user.to_string(), "--regid", &group.to_string(), "--clear-groups"];
-        let argv = words.iter().map(|word| (*word).to_owned()).chain(program.argv.clone()).collect();
+        let words = [
+            SETPRIV,
+            "--reuid",
+            &user.to_string(),
+            "--regid",
+            &group.to_string(),
+            "--clear-groups",
+        ];
+        let argv =
+            words.iter().map(|word| (*word).to_owned()).chain(program.argv.clone()).collect();
         Program { argv, folder: Some(self.socket.clone()), ..program }
     }
 
@@ -240,7 +260,8 @@ fn user_of(data: &Path) -> Result<Option<(u32, u32)>> {
     }
     let owner = fs::metadata(data).map_err(Error::file(data, "cannot be read"))?;
     if owner.uid() == 0 {
-        let reason = "it belongs to root, as whom PostgreSQL does not run: give it to the server's user";
+        let reason =
+            "it belongs to root, as whom PostgreSQL does not run: give it to the server's user";
         return Err(Error::Unsupported { path: data.to_owned(), reason: reason.to_owned() });
     }
     Ok(Some((owner.uid(), owner.gid())))

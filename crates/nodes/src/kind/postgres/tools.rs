@@ -57,7 +57,8 @@ impl Tool {
     }
 
     fn major(&self) -> Option<u32> {
-        let number = self.version.split(' ').find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
+        let number =
+            self.version.split(' ').find(|word| word.starts_with(|c: char| c.is_ascii_digit()))?;
         number.split('.').next()?.parse().ok()
     }
 }
