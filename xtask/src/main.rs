@@ -53,6 +53,9 @@ usage: cargo xtask COMMAND
       --rounds N       so many rounds of each scenario instead of its own number
       --serve          only start the servers, print keys, and serve until the input ends
       --bin FILE       this nodekeep instead of building one
+  test-postgres [OPTIONS]  a real PostgreSQL under load, captured at random moments by both methods
+      --rounds N       so many captures (default 10)
+      --seed N         another sequence of moments (default 1)
   test-axon --upstream DIR  the adapter of Axon against the real one: a clone of achgulp/axon_bbs
       --python FILE    a Python that can run it (default python3)
   test-postgres [OPTIONS]  a real PostgreSQL under load, captured at random moments by both methods
@@ -96,6 +99,7 @@ fn run(mut words: Vec<OsString>) -> Result<(), Error> {
         "simulate" => simulate::run(words),
         "test-ceph" => cluster::test_ceph(words),
         "test-axon" => axon::run(words),
+        "test-postgres" => postgres::run(words),
         "test-garage" => cluster::test_garage(words),
         "test-postgres" => postgres::run(words),
         "test-rocksdb" => rocksdb::run(words),

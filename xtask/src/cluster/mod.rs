@@ -14,7 +14,7 @@ mod lie;
 mod machine;
 mod network;
 mod osd;
-mod packages;
+pub mod packages;
 mod s3;
 mod server;
 mod stage;

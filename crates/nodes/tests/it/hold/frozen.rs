@@ -174,7 +174,7 @@ fn a_cgroup_is_frozen_and_continued() {
     let scene = Scene::new();
     let folder = cgroup(&scene);
     let is_real = folder.starts_with("/sys");
-    let sleeper = Process::shell("sleep 1000");
+    let sleeper = Process::shell("exec sleep 1000");
     if is_real {
         fs::write(folder.join("cgroup.procs"), sleeper.id().to_string()).unwrap();
     }
