@@ -58,7 +58,6 @@ usage: cargo xtask COMMAND
       --seed N         another sequence of moments (default 1)
   test-axon --upstream DIR  the adapter of Axon against the real one: a clone of achgulp/axon_bbs
       --python FILE    a Python that can run it (default python3)
-  test-postgres [OPTIONS]  a real PostgreSQL under load, captured at random moments by both methods
   test-rocksdb [OPTIONS]  copies of live databases of the real RocksDB, against an exact model
       --rounds N       so many copies (default 200)
       --seed N         another sequence of chances (default 1)
@@ -101,7 +100,6 @@ fn run(mut words: Vec<OsString>) -> Result<(), Error> {
         "test-axon" => axon::run(words),
         "test-postgres" => postgres::run(words),
         "test-garage" => cluster::test_garage(words),
-        "test-postgres" => postgres::run(words),
         "test-rocksdb" => rocksdb::run(words),
         cluster::leash::LEASH => cluster::leash::run_leash(&words),
         cluster::leash::JANITOR => cluster::leash::run_janitor(&words),

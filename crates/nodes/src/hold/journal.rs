@@ -34,7 +34,7 @@ pub struct HoldId(u64);
 #[serde(rename_all = "kebab-case", tag = "event")]
 enum Event {
     /// About to be done.
-    Entering { id: HoldId, at: Timestamp, is_manual: bool, boot: String, step: Step },
+    Entering { id: HoldId, at: Timestamp, is_manual: bool, boot: String, step: Box<Step> },
     /// About to be stopped, besides those named before.
     Stopping { id: HoldId, processes: Vec<Process> },
     /// Undone.
@@ -128,7 +128,7 @@ impl Journal {
         let id = HoldId(self.next);
         self.next += 1;
         let (at, boot) = (self.now(), self.boot.clone());
-        self.append(Event::Entering { id, at, is_manual, boot, step: step.clone() })?;
+        self.append(Event::Entering { id, at, is_manual, boot, step: Box::new(step.clone()) })?;
         Ok(id)
     }
 
@@ -275,6 +275,7 @@ fn apply(outstanding: &mut BTreeMap<HoldId, Outstanding>, event: Event) {
     match event {
         Event::Entering { id, at, is_manual, boot, step } => {
             let (processes, failure) = (Vec::new(), None);
+            let step = *step;
             let one = Outstanding { id, since: at, is_manual, step, processes, failure, boot };
             outstanding.insert(id, one);
         }

@@ -26,7 +26,8 @@ fn hooks_know_what_they_are_about() {
 
 #[test]
 fn a_hook_that_goes_wrong_is_named_with_what_it_said() {
-    let cases: [(&str, &str, fn(&Error) -> bool); 4] = [
+    type Test = fn(&Error) -> bool;
+    let cases: [(&str, &str, Test); 4] = [
         ("echo why >&2; exit 3", "exit code 3: why", |e| matches!(e, Error::Failed { .. })),
         ("sleep 1000", "did not end within 1 s", |e| matches!(e, Error::Hung { .. })),
         ("kill -9 $$", "signal 9", |e| matches!(e, Error::Failed { .. })),

@@ -173,7 +173,8 @@ impl Ground<'_> {
         };
         hooks::before_restore(node, &context)?;
         let control = Control::of(node, &site(&state).log(node.name()))?;
-        let stopped = stop(node, &control)?;
+        // On a bare machine there is nothing to stop.
+        let stopped = self.live(node).is_some() && stop(node, &control)?;
         let down = Instant::now();
         let switched = self.switch(node, snapshot, all, wish, (&plan, &staged), &mut restored);
         if let Err(error) = switched {

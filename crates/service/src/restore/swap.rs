@@ -19,6 +19,18 @@ pub struct Rename {
     pub from: PathBuf,
     /// To here, where nothing is.
     pub to: PathBuf,
+    /// How a later look tells that it was done, if those before it were.
+    pub seen_by: Evidence,
+}
+
+/// What shows that a rename was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// It is there now: something else may have come where it was.
+    Arrived,
+    /// It is gone from where it was: something else may have been where it is now.
+    Left,
 }
 
 /// Everything that puts a snapshot in place.
@@ -51,22 +63,22 @@ impl Swap {
     ) -> Result<()> {
         let there = target.symlink_metadata().is_ok();
         if !there {
-            self.rename(staged, target);
+            self.rename(staged, target, Evidence::Left);
             return Ok(());
         }
         self.aside.push(aside.to_owned());
-        self.rename(target, aside);
-        self.rename(staged, target);
+        self.rename(target, aside, Evidence::Arrived);
+        self.rename(staged, target, Evidence::Left);
         for path in left_out.iter().filter(|path| path.symlink_metadata().is_ok()) {
             if let Ok(relative) = path.strip_prefix(target) {
-                self.rename(&aside.join(relative), path);
+                self.rename(&aside.join(relative), path, Evidence::Left);
             }
         }
         Ok(())
     }
 
-    fn rename(&mut self, from: &Path, to: &Path) {
-        self.renames.push(Rename { from: from.to_owned(), to: to.to_owned() });
+    fn rename(&mut self, from: &Path, to: &Path, seen_by: Evidence) {
+        self.renames.push(Rename { from: from.to_owned(), to: to.to_owned(), seen_by });
     }
 
     /// Writes the list down, and does it.
@@ -116,9 +128,11 @@ impl Rename {
         fs::rename(&self.to, &self.from).map_err(Error::file(&self.from, "cannot be put back"))
     }
 
-    /// Of the last step that was done this can be seen; a later one may have put something new at `from`.
-    fn is_last_done(&self) -> bool {
-        self.from.symlink_metadata().is_err() && self.to.symlink_metadata().is_ok()
+    fn is_done(&self) -> bool {
+        match self.seen_by {
+            Evidence::Arrived => self.to.symlink_metadata().is_ok(),
+            Evidence::Left => self.from.symlink_metadata().is_err(),
+        }
     }
 }
 
@@ -130,8 +144,8 @@ pub fn finish(state: &NodeState) -> Result<Option<String>> {
     let Some(swap) = state.read_json::<Swap>(JOURNAL)? else {
         return Ok(None);
     };
-    let done = swap.renames.iter().rposition(Rename::is_last_done).map_or(0, |at| at + 1);
-    swap.renames[done..].iter().try_for_each(Rename::apply)?;
+    let mut left = swap.renames.iter().skip_while(|rename| rename.is_done());
+    left.try_for_each(Rename::apply)?;
     swap.sync()?;
     state.forget(JOURNAL)?;
     Ok(Some(swap.snapshot))
@@ -193,7 +207,7 @@ mod tests {
     fn a_step_that_fails_undoes_those_before() {
         let folder = tempfile::tempdir().unwrap();
         let (state, mut swap) = scene(folder.path());
-        swap.rename(&folder.path().join("nowhere"), &folder.path().join("data/x"));
+        swap.rename(&folder.path().join("nowhere"), &folder.path().join("data/x"), Evidence::Left);
         swap.run(&state).unwrap_err();
         assert_eq!(read(&folder.path().join("data/a")), "old");
         assert_eq!(read(&folder.path().join("data/keys/k")), "live key");

@@ -4,7 +4,7 @@ use clap::Args;
 use nodekeep_nodes::fence::retire::Claim;
 use serde_json::json;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::nodes;
 use crate::progress::Progress;
 use crate::prompt;

@@ -1,0 +1,175 @@
+//! What a snapshot of a node holds, and what it says.
+
+use std::fs;
+
+use nodekeep_nodes::manifest::Status;
+use nodekeep_service::capture::Wish;
+
+use crate::lab::{Machine, lay, read};
+
+const PARTS: &str = r#"
+name = "parts"
+title = "Parts"
+about = "For tests."
+[[root]]
+name = "data"
+about = "its data"
+[[component]]
+name = "ledger"
+about = "lines"
+path = "{data}/ledger"
+required = true
+[[component.part]]
+path = "chain.jsonl"
+kind = "jsonl"
+options = { counts = "blocks" }
+required = true
+[[component]]
+name = "database"
+about = "a database"
+path = "{data}/app.sqlite"
+kind = "sqlite"
+options = { counts = { users = "SELECT count(*) FROM users" } }
+required = true
+[[component]]
+name = "media"
+about = "what people sent"
+path = "{data}/media"
+[[component]]
+name = "rest"
+about = "everything else"
+path = "{data}"
+exclude = ["*.tmp", "cache/"]
+"#;
+
+fn database(machine: &Machine, users: u32) -> rusqlite::Connection {
+    let database = rusqlite::Connection::open(machine.data().join("app.sqlite")).unwrap();
+    database.pragma_update(None, "journal_mode", "wal").unwrap();
+    database.execute_batch("CREATE TABLE IF NOT EXISTS users (name TEXT)").unwrap();
+    for user in 0..users {
+        database.execute("INSERT INTO users VALUES (?1)", [format!("user {user}")]).unwrap();
+    }
+    database
+}
+
+fn scene() -> Machine {
+    let machine = Machine::new();
+    lay(
+        &machine.data(),
+        &[
+            ("ledger/chain.jsonl", "{\"a\":1}\n{\"a\":2}\n{\"a\":"),
+            ("notes.txt", "notes"),
+            ("junk.tmp", "junk"),
+        ],
+    );
+    machine
+}
+
+#[test]
+fn each_component_is_captured_by_its_kind_and_told_in_its_terms() {
+    let machine = scene();
+    let held = database(&machine, 3);
+    let done = machine.back_up(&machine.node(PARTS));
+    assert!(done.is_whole(), "{:#?}", done.manifest);
+    let told: Vec<(String, Status, u64)> = done
+        .manifest
+        .components
+        .iter()
+        .map(|record| (record.name.clone(), record.status, record.files))
+        .collect();
+    let expected = [
+        ("ledger", Status::Captured, 1),
+        ("database", Status::Captured, 1),
+        ("media", Status::Absent, 0),
+        ("rest", Status::Captured, 1),
+    ];
+    assert_eq!(told, expected.map(|(name, status, files)| (name.to_owned(), status, files)));
+    let counters = |at: usize| done.manifest.components[at].position.counters.clone();
+    assert_eq!(counters(0)["blocks"], 2);
+    assert_eq!(counters(1)["users"], 3);
+    assert_eq!(done.manifest.components[0].notes[0].code, "torn-tail");
+    drop(held);
+}
+
+#[test]
+fn what_comes_back_is_what_was_captured_not_what_lay_there() {
+    let machine = scene();
+    let held = database(&machine, 5);
+    machine.back_up(&machine.node(PARTS));
+    let snapshot = machine.snapshots().pop().unwrap();
+    let elsewhere = machine.folder.join("elsewhere");
+    let moved = machine.node(PARTS).moved([("data".to_owned(), elsewhere.clone())].into());
+    let ground = machine.ground();
+    let placements =
+        nodekeep_service::restore::place::placements(&snapshot, &moved, |_| true).unwrap();
+    nodekeep_service::restore::place::bring_all(&ground, &snapshot, &placements).unwrap();
+    assert_eq!(read(elsewhere.join("ledger/chain.jsonl")), "{\"a\":1}\n{\"a\":2}\n");
+    assert_eq!(read(elsewhere.join("notes.txt")), "notes");
+    assert!(!elsewhere.join("junk.tmp").exists() && !elsewhere.join("app.sqlite-wal").exists());
+    let copy = rusqlite::Connection::open(elsewhere.join("app.sqlite")).unwrap();
+    let users: u32 = copy.query_row("SELECT count(*) FROM users", [], |row| row.get(0)).unwrap();
+    assert_eq!(users, 5);
+    drop(held);
+}
+
+#[test]
+fn one_component_that_fails_costs_no_other() {
+    let machine = scene();
+    fs::write(machine.data().join("app.sqlite"), "this is no database at all, but long enough")
+        .unwrap();
+    let done = machine.back_up(&machine.node(PARTS));
+    assert!(!done.is_whole());
+    let missing: Vec<&str> = done.manifest.missing().map(|record| record.name.as_str()).collect();
+    assert_eq!(missing, ["database"]);
+    let record = &done.manifest.components[1];
+    assert!(record.notes[0].text.contains("app.sqlite"), "{record:?}");
+    let ledger = &done.manifest.components[0];
+    assert_eq!((ledger.status, ledger.files), (Status::Captured, 1));
+    // What could not be captured is not in the snapshot as files that look whole.
+    assert!(!machine.snapshots()[0].holds("database"));
+}
+
+#[test]
+fn components_can_be_chosen_and_the_snapshot_says_so() {
+    let machine = scene();
+    let held = database(&machine, 1);
+    let node = machine.node(PARTS);
+    machine.back_up(&node);
+    let wish = Wish { only: vec!["ledger".to_owned()], ..Wish::default() };
+    let done = machine.back_up_some(&node, &wish);
+    assert_eq!(done.manifest.count(Status::Skipped), 3);
+    let snapshots = machine.snapshots();
+    assert!(snapshots[0].is_whole() && !snapshots[1].is_whole());
+    let unknown = Wish { only: vec!["leger".to_owned()], ..Wish::default() };
+    let refused = machine.ground().backup(&node, &unknown, &Default::default());
+    assert!(refused.unwrap_err().to_string().contains("no component `leger`"));
+    drop(held);
+}
+
+#[test]
+fn nothing_is_left_behind_beside_the_data() {
+    let machine = scene();
+    let held = database(&machine, 1);
+    machine.back_up(&machine.node(PARTS));
+    let left: Vec<String> = fs::read_dir(&machine.folder)
+        .unwrap()
+        .chain(fs::read_dir(machine.data()).unwrap())
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.contains("nodekeep"))
+        .collect();
+    assert_eq!(left, Vec::<String>::new());
+    drop(held);
+}
+
+#[test]
+fn a_hook_that_fails_marks_the_snapshot() {
+    let machine = scene();
+    let held = database(&machine, 1);
+    let profile =
+        format!("{PARTS}\n[hooks]\nbefore-backup = [\"echo out of order >&2; exit 3\"]\n");
+    let done = machine.back_up(&machine.node(&profile));
+    assert!(!done.is_whole());
+    assert_eq!(done.manifest.hold_notes[0].code, "hook-failed");
+    assert!(done.manifest.hold_notes[0].text.contains("out of order"));
+    drop(held);
+}

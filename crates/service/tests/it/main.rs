@@ -1,0 +1,6 @@
+//! Nodes and the engine together, on real files and a real repository in a folder.
+
+mod backup;
+mod drill;
+mod lab;
+mod restore;
