@@ -76,7 +76,7 @@ fn require_clang() -> Result<(), Error> {
             .map(|entry| entry.file_name())
             .any(|name| name.to_str().is_some_and(|name| is_clang(name) && !name.contains("cpp")))
     };
-    if std::env::var_os("LIBCLANG_PATH").is_some() || CLANG_FOLDERS.iter().any(|f| in_folder(f)) {
+    if std::env::var_os("LIBCLANG_PATH").is_some() || CLANG_FOLDERS.iter().any(in_folder) {
         return Ok(());
     }
     Err(Error::Unfit {

@@ -5,6 +5,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nodekeep_nodes::manifest::Machine;
 use nodekeep_nodes::node::{Node, Registration, check_name};
@@ -16,6 +18,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+
+/// A program that is being started holds copies of our locks until it runs: for a moment nobody else does.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The folder that holds it all.
 #[derive(Debug, Clone)]
@@ -162,7 +167,7 @@ impl NodeState {
         replace(&self.folder.join("node.toml"), text.as_bytes())
     }
 
-    /// Waits for nobody: takes the node for this process.
+    /// Takes the node for this process; waits for nobody who does real work.
     ///
     /// # Errors
     /// [`Error::Busy`].
@@ -172,10 +177,14 @@ impl NodeState {
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true).mode(0o600);
         let file = options.open(&path).map_err(Error::file(&path, "cannot be opened"))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Alone { _file: file }),
-            Err(_) => Err(Error::Busy { name: name.to_owned() }),
+        let deadline = Instant::now() + LOCK_PATIENCE;
+        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            if Instant::now() >= deadline {
+                return Err(Error::Busy { name: name.to_owned() });
+            }
+            thread::sleep(LOCK_PATIENCE / 50);
         }
+        Ok(Alone { _file: file })
     }
 
     /// Reads a file of JSON; `None` if it is not there.

@@ -20,7 +20,7 @@ fn without_a_repository() {
     let bed = Bed::new();
     let cases: [(&[&str], i32, &str, &str); 12] = [
         (&["snapshot", "list"], 6, "no-repository", "nodekeep init"),
-        (&["backup", "data"], 2, "usage", "./data"),
+        (&["backup", "data"], 8, "not-found", "./data"),
         (&["backup", "./missing"], 8, "not-found", ""),
         (&["backup", "./data", "--repo", "./nowhere"], 6, "no-repository", "nodekeep init --repo"),
         (&["backup", "./data", "--repo", "sftp://host/x"], 2, "usage", ""),
@@ -45,12 +45,19 @@ fn without_a_repository() {
 fn with_a_repository() {
     let bed = Bed::backed_up();
     bed.write("full/file", "x");
-    let cases: [(&[&str], i32, &str); 11] = [
+    let cases: [(&[&str], i32, &str); 18] = [
         (&["init"], 9, "would-overwrite"),
         (&["init", "--repo", "./full"], 9, "would-overwrite"),
         (&["snapshot", "show", "ffff"], 8, "not-found"),
         (&["snapshot", "show", "fff"], 2, "usage"),
-        (&["snapshot", "show", "guts@latest"], 2, "usage"),
+        (&["snapshot", "show", "guts@latest"], 8, "not-found"),
+        (&["snapshot", "show", "guts@noon"], 2, "usage"),
+        (&["snapshot", "show", "-n/x"], 2, "usage"),
+        (&["node", "show", "guts"], 8, "not-found"),
+        (&["node", "add", "x", "--profile", "gust"], 2, "usage"),
+        (&["node", "add", "../x", "--profile", "directory", "--path", "./data"], 2, "usage"),
+        (&["drill", "latest"], 8, "not-found"),
+        (&["restore", "latest", "--as-copy", "--target", "./copy"], 8, "not-found"),
         (&["snapshot", "cat", "latest", "nothing"], 8, "not-found"),
         (&["snapshot", "cat", "latest", "sub"], 8, "not-found"),
         (&["snapshot", "ls", "./data@2001-01-01"], 8, "not-found"),

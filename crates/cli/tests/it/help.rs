@@ -9,6 +9,24 @@ const COMMANDS: &[&str] = &[
     "restore",
     "check",
     "status",
+    "node",
+    "node detect",
+    "node add",
+    "node list",
+    "node show",
+    "node remove",
+    "node profiles",
+    "node identity",
+    "node retire",
+    "health",
+    "drill",
+    "drill list",
+    "drill show",
+    "drill verify-certificate",
+    "maintenance",
+    "maintenance enter",
+    "maintenance fix",
+    "runbook",
     "snapshot",
     "snapshot list",
     "snapshot show",
@@ -60,8 +78,12 @@ fn help_reads_as_it_should() {
 #[test]
 fn every_command_says_its_role_and_shows_an_example() {
     let bed = Bed::new();
-    let groups = ["", "snapshot", "key", "repo", "completions", "man"];
-    for command in COMMANDS.iter().filter(|command| !groups.contains(command)) {
+    let groups = ["", "node", "maintenance", "snapshot", "key", "repo", "completions", "man"];
+    // Said once, by the group.
+    let is_told_above =
+        |command: &str| command.starts_with("drill ") || command.starts_with("maintenance ");
+    let own = |command: &&&str| !groups.contains(command) && !is_told_above(command);
+    for command in COMMANDS.iter().filter(own) {
         let mut args: Vec<&str> = command.split(' ').collect();
         args.push("--help");
         let help = bed.ok(&args);

@@ -7,6 +7,7 @@ mod help;
 mod keys;
 mod kill;
 mod mirrors;
+mod nodes;
 mod portable;
 mod sessions;
 mod support;

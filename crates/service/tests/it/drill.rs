@@ -68,7 +68,7 @@ fn certificates_are_found_believed_and_not_forged() {
         "n",
         nodekeep_service::records::CERTIFICATE,
     );
-    assert_eq!(found, [drilled.signed.clone()]);
+    assert_eq!(found, std::slice::from_ref(&drilled.signed));
     let (roster, id) = (machine.repository.roster(), machine.repository.id().hex());
     assert_eq!(drilled.signed.open_for(roster, &id).unwrap(), drilled.certificate);
     let mut forged = drilled.signed.clone();

@@ -11,7 +11,7 @@ use crate::session::App;
 
 /// List the nodes of this machine
 #[derive(Debug, Args)]
-#[command(after_help = "Role: none.")]
+#[command(after_help = "Role: none.\n\nExamples:\n  nodekeep node list --json")]
 pub struct List {}
 
 impl List {

@@ -27,7 +27,7 @@ macro_rules! reference_help {
         concat!(
             "Role: ",
             $role,
-            "\n\nName a snapshot by the start of its id (4f2a), `latest`, PATH@WHEN (./notes@latest~1, ",
+            "\n\nName a snapshot by the start of its id (4f2a), `latest`, NODE or NODE@WHEN (guts@latest~1), PATH@WHEN (./notes@latest~1, ",
             "/srv/x@2026-11-19, /srv/x@2026-11-19T08:00), or the name of a portable file (x.nkb).\n\n",
             $rest
         )

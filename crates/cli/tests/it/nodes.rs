@@ -1,0 +1,88 @@
+//! The stories of nodes, typed: Relay from registration to the worst day.
+
+use std::fs;
+
+use crate::support::Bed;
+
+/// A Relay with a chain of one block, and keys.
+fn relay(bed: &Bed) {
+    for folder in ["blockchain", "voting", "security", "users", "system"] {
+        fs::create_dir_all(bed.path("relay/data").join(folder)).unwrap();
+    }
+    // The hash is the SHA-256 of the line without it.
+    let block = r#"{"index":0,"timestamp":1,"transactions":[],"previousHash":"0","nonce":1,"hash":"8d0991d9663876cfe24de308915da64d852a2f66365fb443acd2bba2c38348c0"}"#;
+    let chain = bed.path("relay/data/blockchain/chain.jsonl");
+    fs::write(chain, format!("{block}\n")).unwrap();
+    let files = [
+        ("blockchain/nonces.jsonl", "{\"nonce\":\"a\",\"timestamp\":1}\n"),
+        ("voting/session-votes.json", "{}"),
+        ("security/signal-keys.json", "{}"),
+        ("security/signal-sessions.json", "{\"n\":1}"),
+        ("security/group-signal-sessions.json", "{}"),
+        ("users/users.json", "{}"),
+        ("users/invites.json", "{}"),
+        ("system/config.json", "{}"),
+    ];
+    for (name, text) in files {
+        bed.write(&format!("relay/data/{name}"), text);
+    }
+}
+
+fn registered() -> Bed {
+    let bed = Bed::new();
+    relay(&bed);
+    let found = bed.ok(&["node", "detect", "./relay"]);
+    assert!(found.contains("nodekeep node add relay --profile relay"), "{found}");
+    bed.ok(&["node", "add", "relay1", "--profile", "relay", "--path", "./relay/data"]);
+    bed
+}
+
+#[test]
+fn a_ratchet_never_runs_backwards_unasked() {
+    let bed = registered();
+    bed.ok(&["backup", "relay1"]);
+    bed.write("relay/data/security/signal-sessions.json", "{\"n\":2}");
+    bed.ok(&["backup", "relay1"]);
+    let refused = bed.run(&["restore", "relay1@latest~1", "--yes"]);
+    assert_eq!(refused.code, 12, "{}", refused.stderr);
+    assert!(refused.stderr.contains("--remedy signal-sessions=drop"), "{}", refused.stderr);
+    let sessions = bed.path("relay/data/security/signal-sessions.json");
+    assert_eq!(fs::read_to_string(&sessions).unwrap(), "{\"n\":2}");
+}
+
+#[test]
+fn names_that_are_taken_or_none_are_refused() {
+    let bed = registered();
+    let again = bed.run(&["node", "add", "relay1", "--profile", "directory", "--path", "./relay"]);
+    assert_eq!(again.code, 9, "{}", again.stderr);
+    let unknown = bed.run(&["backup", "relay2"]);
+    assert_eq!(unknown.code, 8);
+    assert!(
+        unknown.stderr.contains("relay1"),
+        "those that are there are named: {}",
+        unknown.stderr
+    );
+    let component = bed.run(&["backup", "relay1", "--component", "consensus"]);
+    assert_eq!(component.code, 2, "{}", component.stderr);
+}
+
+#[test]
+fn a_directory_comes_back_on_a_bare_machine() {
+    let bed = Bed::new();
+    bed.write("notes/a.txt", "one");
+    bed.ok(&["node", "add", "notes", "--profile", "directory", "--path", "./notes"]);
+    bed.ok(&["backup", "notes"]);
+    let shown = bed.ok(&["snapshot", "show", "notes"]);
+    assert!(shown.contains("node      notes (directory)"), "{shown}");
+    fs::remove_dir_all(bed.path("notes")).unwrap();
+    fs::remove_dir_all(bed.path("home/nodes")).unwrap();
+    let restored = bed.ok(&["restore", "notes", "--yes"]);
+    assert!(restored.contains("Restored the node notes"), "{restored}");
+    assert_eq!(fs::read_to_string(bed.path("notes/a.txt")).unwrap(), "one");
+    assert!(bed.ok(&["node", "list"]).contains("notes"));
+    let drilled = bed.ok(&["drill", "notes"]);
+    assert!(drilled.contains("the node was not started"), "{drilled}");
+    assert!(bed.ok(&["drill", "list"]).contains("notes"));
+    // Records are neither listed nor pruned as snapshots.
+    assert_eq!(bed.ok(&["snapshot", "list"]).lines().count(), 2);
+}
