@@ -5,7 +5,8 @@ use std::ffi::{OsStr, OsString};
 use crate::error::Error;
 
 /// What the first words become; the longest match comes first.
-const REWRITES: [(&[&str], &[&str]); 22] = [
+const REWRITES: [(&[&str], &[&str]); 23] = [
+    (&["maintenance", "backup"], &["backup"]),
     (&["backup", "create"], &["backup"]),
     (&["backup", "list"], &["snapshot", "list"]),
     (&["backup", "verify"], &["check"]),
@@ -132,6 +133,7 @@ mod tests {
             ("n vault seed", "n key words"),
             ("n recipient add age1x", "n key add age1x"),
             ("n rekey", "n key rotate"),
+            ("n maintenance backup relay", "n backup relay"),
             ("n repo check --data", "n check --data"),
             ("n repo info", "n repo info"),
             ("n restore verify", "n restore verify"),

@@ -56,7 +56,10 @@ fn main() -> ExitCode {
         Err(error) => return ExitCode::from(exit::report(&error, &fallback)),
     };
     let output = Output::new(cli.globals.json, cli.globals.quiet, cli.globals.no_color);
-    let done = start(&cli.globals, secrets).and_then(|app| commands::run(cli.command, &app));
+    let done = start(&cli.globals, secrets).and_then(|app| {
+        nodes::resume(&app)?;
+        commands::run(cli.command, &app)
+    });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => ExitCode::from(exit::report(&error, &output)),

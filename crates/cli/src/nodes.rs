@@ -1,5 +1,6 @@
 //! Registered nodes of this machine, and what their use-cases work with.
 
+use nodekeep_nodes::kind::{Check, Outcome};
 use nodekeep_nodes::manifest::{ComponentRecord, Status};
 use nodekeep_nodes::position::Position;
 use nodekeep_repo::monitor::Monitor;
@@ -16,6 +17,17 @@ use crate::session::App;
 /// What this machine keeps of nodes.
 pub fn state(app: &App) -> State {
     State::new(app.home.data().to_owned())
+}
+
+/// Finishes what a crash left of nodes, and says so.
+///
+/// # Errors
+/// If it cannot be finished.
+pub fn resume(app: &App) -> Result<()> {
+    for sentence in nodekeep_service::resume::resume(&state(app))? {
+        app.output.alert(sentence);
+    }
+    Ok(())
 }
 
 /// What a use-case of a node works with.
@@ -81,4 +93,14 @@ pub fn components_text(components: &[ComponentRecord]) -> String {
 /// The manifest as it is.
 pub fn manifest_document(manifest: &nodekeep_nodes::manifest::Manifest) -> Value {
     serde_json::to_value(manifest).unwrap_or_else(|_| json!(null))
+}
+
+/// A check's outcome on a line.
+pub fn check_text(name: &str, check: &Check) -> String {
+    let word = match check.outcome {
+        Outcome::Passed => "passed ",
+        Outcome::Failed => "FAILED ",
+        Outcome::Skipped => "skipped",
+    };
+    format!("{word}  {name}: {}", render::path(check.detail.as_bytes()))
 }

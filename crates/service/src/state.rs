@@ -77,6 +77,11 @@ impl State {
         Ok(NodeState { folder: self.nodes().join(name) })
     }
 
+    /// The folder for paths that are captured without a node: no node can be called so.
+    pub fn loose(&self) -> NodeState {
+        NodeState { folder: self.nodes().join(".paths") }
+    }
+
     /// Names of the registered nodes, sorted.
     ///
     /// # Errors

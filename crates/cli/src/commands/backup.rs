@@ -1,5 +1,6 @@
 //! `nodekeep backup`.
 
+mod live;
 mod node;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use nodekeep_repo::source::fs::FsSource;
 use nodekeep_store::{Address, PortableKind};
 use serde_json::{Value, json};
 
+use self::live::Live;
 use super::init::{self, Made, Wish};
 use super::snapshot::unreadable;
 use crate::copies;
@@ -60,6 +62,9 @@ pub struct Backup {
     /// Of a node not these components
     #[arg(long, value_name = "NAME", help_heading = "Nodes")]
     skip: Vec<String>,
+    /// Copy the PATH as what it is: sqlite, rocksdb, leveldb, jsonl, git or files; databases are recognised without it
+    #[arg(long = "kind", value_enum, value_name = "KIND", help_heading = "Nodes")]
+    live: Option<Live>,
     /// Leave out what matches
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,
@@ -193,6 +198,9 @@ impl Backup {
             return self.node(app, &name);
         }
         refuse_bare_words(&self.paths)?;
+        if let Some(kind) = self.live_kind()? {
+            return self.database(app, &kind);
+        }
         let source = FsSource::new(self.paths.clone()).map_err(missing)?;
         let mut options = self.options(app, &source)?;
         if let Some(output) = &self.output {

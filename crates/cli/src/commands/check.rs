@@ -3,14 +3,17 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use nodekeep_nodes::kind::{Check as Seen, Outcome};
 use nodekeep_repo::check::{CheckOptions, CheckReport, Problem};
 use nodekeep_repo::id::SnapshotId;
 use nodekeep_repo::repository::Repository;
+use nodekeep_service::restore::verify_node;
 use serde_json::{Value, json};
 
 use super::snapshot::reference_help;
 use crate::error::{Error, Result};
 use crate::exit;
+use crate::nodes;
 use crate::progress::Progress;
 use crate::refs::{self, Reference};
 use crate::render;
@@ -31,6 +34,7 @@ Examples:
   nodekeep check --data=10
   nodekeep check ./notes@latest --data
   nodekeep check backup.nkb --data
+  nodekeep check guts --data-dir /tmp/guts-test
 
 Also spelled: verify, repo check, backup verify."))]
 pub struct Check {
@@ -46,6 +50,11 @@ pub struct Check {
         value_parser = clap::value_parser!(u8).range(1..=100)
     )]
     data: Option<u8>,
+    /// Of a node: check the data in this folder by the rules of the node's kinds instead of the repository
+    #[arg(long, value_name = "DIR", requires = "snapshot")]
+    data_dir: Option<PathBuf>,
+    #[arg(long, hide = true)]
+    full: bool,
     /// Bases of an incremental or differential file, if they do not lie beside it
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
@@ -53,6 +62,9 @@ pub struct Check {
 
 impl Check {
     pub fn run(&self, app: &App) -> Result<()> {
+        if let (Some(folder), Some(name)) = (&self.data_dir, &self.snapshot) {
+            return check_folder(app, name, folder);
+        }
         let (repository, snapshot) = self.scope(app)?;
         let options = CheckOptions { data: self.data, snapshot, threads: app.settings.threads };
         let progress = Progress::start(&app.output, "Checking");
@@ -156,6 +168,39 @@ impl Check {
             "trees": report.trees,
             "files": report.files,
         })
+    }
+}
+
+/// Data of a node that nobody uses, checked by the rules of its kinds.
+fn check_folder(app: &App, name: &str, folder: &PathBuf) -> Result<()> {
+    let node = nodes::state(app).load(name)?;
+    let folder = std::path::absolute(folder).map_err(Error::file(folder, "find"))?;
+    let mut paths = node.registration.paths.clone();
+    if let Some(main) = node.profile.roots.first() {
+        paths.insert(main.name.clone(), folder.clone());
+    }
+    let checked = verify_node(&node.moved(paths))?;
+    let checks: Vec<(String, Seen)> = checked
+        .into_iter()
+        .flat_map(|(name, verified)| {
+            verified.checks.into_iter().map(move |check| (name.clone(), check))
+        })
+        .collect();
+    for (component, check) in &checks {
+        app.output.answer(nodes::check_text(&format!("{component}: {}", check.name), check))?;
+    }
+    let is_sound = checks.iter().all(|(_, check)| check.outcome != Outcome::Failed);
+    app.output.document(&json!({
+        "node": name,
+        "folder": folder,
+        "sound": is_sound,
+        "checks": checks.iter().map(|(component, check)| json!({
+            "component": component, "name": check.name, "outcome": check.outcome, "detail": check.detail,
+        })).collect::<Vec<_>>(),
+    }))?;
+    match is_sound {
+        true => Ok(()),
+        false => Err(Error::Exit(exit::Class::Damaged.exit_code())),
     }
 }
 

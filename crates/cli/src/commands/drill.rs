@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use nodekeep_nodes::kind::{Check, Outcome};
+use nodekeep_nodes::kind::Check;
 use nodekeep_repo::id::SnapshotId;
 use nodekeep_service::certificate::{Certificate, DrillResult, Signed};
 use nodekeep_service::find::NodeSnapshot;
@@ -132,12 +132,7 @@ fn text_of(certificate: &Certificate, id: SnapshotId) -> String {
 }
 
 fn step_text(step: &Check) -> String {
-    let mark = match step.outcome {
-        Outcome::Passed => "passed ",
-        Outcome::Failed => "FAILED ",
-        Outcome::Skipped => "skipped",
-    };
-    format!("  {mark}  {}: {}", step.name, render::path(step.detail.as_bytes()))
+    format!("  {}", nodes::check_text(&step.name, step))
 }
 
 fn document(id: SnapshotId, signed: &Signed, certificate: &Certificate) -> Value {

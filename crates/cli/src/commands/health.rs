@@ -18,6 +18,9 @@ use crate::nodes;
 use crate::render::{self, Table};
 use crate::session::App;
 
+/// How long to wait for a node to be well unless another time is given, in seconds.
+const PATIENCE_SECS: u64 = 600;
+
 /// Look at a node's health, and record how far what must never run backwards has come
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -38,11 +41,16 @@ pub struct Health {
     #[arg(long, alias = "wait-sync")]
     wait: bool,
     /// How long to wait at most, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    #[arg(long, value_name = "SECONDS", default_value_t = PATIENCE_SECS)]
     patience: u64,
 }
 
 impl Health {
+    /// As `status NODE` means it.
+    pub fn of(name: &str, wait: bool) -> Self {
+        Self { name: name.to_owned(), wait, patience: PATIENCE_SECS }
+    }
+
     pub fn run(&self, app: &App) -> Result<()> {
         let state = nodes::state(app);
         let node = state.load(&self.name)?;

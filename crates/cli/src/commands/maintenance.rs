@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use nodekeep_nodes::hold;
-use nodekeep_nodes::kind::{Outcome, Verified};
+use nodekeep_nodes::kind::Verified;
 use nodekeep_nodes::relay::{self, Folders, maintenance};
 use nodekeep_service::error::Error as Service;
 use nodekeep_service::holding::site;
@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::exit;
 use crate::nodes;
 use crate::prompt;
-use crate::render;
 use crate::session::App;
 
 /// Keep a node still, check it, and mend it
@@ -136,14 +135,7 @@ fn validate(app: &App, name: &str) -> Result<()> {
 }
 
 fn report_text(report: &Verified) -> String {
-    let line = |check: &nodekeep_nodes::kind::Check| {
-        let word = match check.outcome {
-            Outcome::Passed => "passed ",
-            Outcome::Failed => "FAILED ",
-            Outcome::Skipped => "skipped",
-        };
-        format!("{word}  {}: {}", check.name, render::path(check.detail.as_bytes()))
-    };
+    let line = |check: &nodekeep_nodes::kind::Check| nodes::check_text(&check.name, check);
     let lines: Vec<String> = report.checks.iter().map(line).collect();
     format!("{}\n{}", lines.join("\n"), nodes::position_text(&report.position))
 }

@@ -7,6 +7,7 @@ use nodekeep_service::find::is_record;
 use serde_json::{Value, json};
 
 use super::backup::{repository_line, still_missing};
+use super::health::Health;
 use super::snapshot::{group, paths_text, snapshot_document};
 use crate::copies::{self, CopyRecord};
 use crate::error::Result;
@@ -20,11 +21,22 @@ Role: any. A writer alone sees no snapshots, and is told so.
 
 Examples:
   nodekeep status
+  nodekeep status guts --wait
   nodekeep status --json --repo /mnt/disk/backups")]
-pub struct Status {}
+pub struct Status {
+    /// Only this node: its health, as `nodekeep health` shows it
+    #[arg(value_name = "NODE")]
+    node: Option<String>,
+    /// Of a node: look again until all is well
+    #[arg(long, alias = "wait-sync", requires = "node")]
+    wait: bool,
+}
 
 impl Status {
     pub fn run(&self, app: &App) -> Result<()> {
+        if let Some(name) = &self.node {
+            return Health::of(name, self.wait).run(app);
+        }
         let state = State::load(app)?;
         app.output.answer(state.text())?;
         app.output.document(&state.document())

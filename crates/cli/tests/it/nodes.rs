@@ -86,3 +86,53 @@ fn a_directory_comes_back_on_a_bare_machine() {
     // Records are neither listed nor pruned as snapshots.
     assert_eq!(bed.ok(&["snapshot", "list"]).lines().count(), 2);
 }
+
+#[test]
+fn a_database_is_recognised_and_copied_as_one() {
+    let bed = Bed::new();
+    let path = bed.path("app.sqlite");
+    let database = rusqlite::Connection::open(&path).unwrap();
+    database.pragma_update(None, "journal_mode", "wal").unwrap();
+    database.execute_batch("CREATE TABLE t (n); INSERT INTO t VALUES (41)").unwrap();
+    let told = bed.ok(&["backup", "./app.sqlite"]);
+    assert!(told.contains("as sqlite"), "{told}");
+    bed.ok(&["restore", "./app.sqlite@latest", "--target", "./out"]);
+    assert!(!bed.path("out/app.sqlite-wal").exists());
+    let copy = rusqlite::Connection::open(bed.path("out/app.sqlite")).unwrap();
+    let n: u32 = copy.query_row("SELECT n FROM t", [], |row| row.get(0)).unwrap();
+    assert_eq!(n, 41, "what was in the write-ahead log only");
+    let refused = bed.run(&["backup", "./relay", "--kind", "rocksdb"]);
+    assert_eq!(refused.code, 8, "{}", refused.stderr);
+}
+
+#[test]
+fn data_elsewhere_is_checked_by_the_nodes_rules() {
+    let bed = registered();
+    bed.ok(&["backup", "relay1"]);
+    bed.ok(&["restore", "relay1", "--target", "./out"]);
+    bed.ok(&["check", "relay1", "--data-dir", "./out", "--full"]);
+    bed.write("out/blockchain/nonces.jsonl", "{\"nonce\":\n{}\n");
+    let found = bed.run(&["check", "relay1", "--data-dir", "./out"]);
+    assert_eq!(found.code, 4);
+    assert!(found.stdout.contains("nonces.jsonl"), "{}", found.stdout);
+}
+
+#[test]
+fn a_restore_that_a_crash_interrupted_is_finished_at_the_next_start() {
+    let bed = Bed::new();
+    bed.write("notes/a.txt", "live");
+    bed.write(".staged/a.txt", "restored");
+    bed.ok(&["node", "add", "notes", "--profile", "directory", "--path", "./notes"]);
+    let rename = |from: &str, to: &str, seen_by: &str| serde_json::json!({ "from": bed.path(from), "to": bed.path(to), "seen_by": seen_by });
+    let journal = serde_json::json!({
+        "snapshot": "4f2a91c0",
+        "renames": [rename("notes", "before", "arrived"), rename(".staged", "notes", "left")],
+        "aside": [bed.path("before")],
+    });
+    bed.write("home/nodes/notes/restore.json", &journal.to_string());
+    let said = bed.run(&["node", "list"]);
+    assert!(said.stderr.contains("was put in place"), "{}", said.stderr);
+    assert_eq!(bed.read("notes/a.txt"), "restored");
+    assert_eq!(bed.read("before/a.txt"), "live");
+    assert!(!bed.path("home/nodes/notes/restore.json").exists());
+}

@@ -102,6 +102,17 @@ pub struct Restored {
     pub problems: Vec<String>,
 }
 
+impl Plan {
+    /// Refuses what stands against it and was not answered.
+    ///
+    /// # Errors
+    /// [`Error::Held`], [`Error::Rewinds`].
+    pub fn refuse(&self, node: &str, wish: &Wish) -> Result<()> {
+        fencing::refuse_held(node, &self.claim)?;
+        decided(&self.verdict, wish)
+    }
+}
+
 impl Ground<'_> {
     /// Plans a restore of a node to where it is registered on this machine.
     ///
@@ -162,8 +173,7 @@ impl Ground<'_> {
         let _alone = state.alone(node.name())?;
         swap::finish(&state)?;
         let plan = self.plan_restore(node, snapshot, all, wish)?;
-        fencing::refuse_held(node.name(), &plan.claim)?;
-        decided(&plan.verdict, wish)?;
+        plan.refuse(node.name(), wish)?;
         let mut restored = Restored::default();
         let staged = self.stage(node, snapshot, &plan, &mut restored)?;
         let context = Context {
@@ -421,6 +431,22 @@ fn discard(staged: &[(Placement, PathBuf)]) {
         // What cannot be removed is removed by the next restore of this snapshot.
         _ = remove(beside);
     }
+}
+
+/// Checks every component of a node where its folders say, by the rules of its kind: a copy that nobody uses.
+///
+/// # Errors
+/// If a component's path cannot be told.
+pub fn verify_node(node: &Node) -> Result<Vec<(String, Verified)>> {
+    let there =
+        |located: &nodekeep_nodes::node::Located<'_>| located.path.symlink_metadata().is_ok();
+    let components = node.components()?.into_iter().filter(there);
+    Ok(components
+        .map(|located| {
+            let verified = verify_component(node, &located, &located.path);
+            (located.component.name.clone(), verified)
+        })
+        .collect())
 }
 
 /// Checks every component of a placement by the rules of its kind, where it was copied to.

@@ -136,6 +136,11 @@ impl Rename {
     }
 }
 
+/// Whether a crash left something half done.
+pub fn is_pending(state: &NodeState) -> bool {
+    state.folder().join(JOURNAL).exists()
+}
+
 /// Finishes what a crash left half done; the id of the snapshot that is in place then.
 ///
 /// # Errors

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use nodekeep_nodes::fence::remedy::Remedy;
 use nodekeep_nodes::node::Node;
+use nodekeep_service::drill;
 use nodekeep_service::find::NodeSnapshot;
 use nodekeep_service::restore::place::{bring_all, placements};
 use nodekeep_service::restore::{Plan, Restored, Wish};
 use nodekeep_service::state::State;
-use nodekeep_service::{drill, fencing};
 use serde_json::{Value, json};
 
 use super::Restore;
@@ -40,8 +40,9 @@ impl Restore {
             app.output.answer(text)?;
             return app.output.document(&plan_document(&node, snapshot, &plan, true));
         }
+        // A refusal says all that the plan would say.
+        plan.refuse(node.name(), &wish)?;
         app.output.say(&text)?;
-        fencing::refuse_held(node.name(), &plan.claim)?;
         prompt::confirm(
             &app.output,
             self.yes,

@@ -1,0 +1,55 @@
+//! What a crash left of nodes, finished at the next start: holds are released, and a restore that was being put in place is put in place.
+
+use jiff::Timestamp;
+use nodekeep_nodes::hold::{self, HoldError};
+
+use crate::error::{Error, Result};
+use crate::holding::site;
+use crate::restore::swap;
+use crate::state::State;
+
+/// Finishes what was left of every registered node, and says it in sentences. A node that a living process works on is passed over.
+///
+/// # Errors
+/// If a journal cannot be read, or a restore cannot be finished.
+pub fn resume(state: &State) -> Result<Vec<String>> {
+    let mut said = Vec::new();
+    for name in state.names()? {
+        said.extend(resume_node(state, &name)?);
+    }
+    Ok(said)
+}
+
+fn resume_node(state: &State, name: &str) -> Result<Vec<String>> {
+    let folder = state.of(name)?;
+    let mut said = Vec::new();
+    match hold::resume_node(&site(&folder).folder, name, Timestamp::now()) {
+        Err(HoldError::Busy { .. }) => return Ok(said),
+        Err(error) => return Err(error.into()),
+        Ok(resumed) => {
+            said.extend(resumed.released.iter().map(|what| {
+                format!("{name} had been left held by a crash and was released: {what}")
+            }));
+            said.extend(resumed.unreleased.iter().map(|one| {
+                format!(
+                    "{name} is still held ({}): {}. Type: {}",
+                    one.step, one.reason, one.by_hand
+                )
+            }));
+        }
+    }
+    if !swap::is_pending(&folder) {
+        return Ok(said);
+    }
+    let _alone = match folder.alone(name) {
+        Err(Error::Busy { .. }) => return Ok(said),
+        alone => alone?,
+    };
+    if let Some(snapshot) = swap::finish(&folder)? {
+        said.push(format!(
+            "{name}: a restore of snapshot {} that a crash interrupted was put in place; start the node when you have looked",
+            snapshot.get(..8).unwrap_or(&snapshot)
+        ));
+    }
+    Ok(said)
+}
