@@ -48,14 +48,11 @@ impl Ground<'_> {
         };
         let captured = kind::capture(kind, &request)?;
         let mut grafts = captured.grafts.clone();
+        let hidden = |at: &PathBuf| Graft { at: at.clone(), with: With::Nothing };
         grafts.extend(staging.folders().iter().map(hidden));
         let roots = vec![(path.clone(), path)];
         let source = NodeSource::new(roots, grafts, Vec::new(), Box::new(Vec::new));
         let report = self.repository.backup(&source, options, self.monitor)?;
         Ok((report, captured))
     }
-}
-
-fn hidden(at: &PathBuf) -> Graft {
-    Graft { at: at.clone(), with: With::Nothing }
 }
