@@ -1,7 +1,7 @@
 //! What there is to restore, and what to type: for the day on which nothing is left but the program, the words and the emergency card.
 
 use nodekeep_repo::repository::SnapshotRecord;
-use nodekeep_service::find::is_record;
+use nodekeep_service::find::{is_record, node_of};
 use serde_json::json;
 
 use super::init::repo_option;
@@ -69,7 +69,10 @@ fn table(groups: &[Vec<SnapshotRecord>]) -> Table {
 fn commands(app: &App, opened: &Opened, groups: &[Vec<SnapshotRecord>]) -> String {
     let place = place(app, opened);
     let newest = groups.first().and_then(|group| group.last());
-    let id = newest.map_or_else(|| "ID".to_owned(), |record| record.id.short());
+    // A node comes back by its name, with its service and its fence.
+    let named =
+        |record: &SnapshotRecord| node_of(record).map_or_else(|| record.id.short(), str::to_owned);
+    let id = newest.map_or_else(|| "ID".to_owned(), named);
     let mut lines = vec![
         format!("  nodekeep restore {id} --target DIR{place}     into a folder of its own"),
         format!("  nodekeep restore {id}{place}     to where it was"),

@@ -1,6 +1,6 @@
 //! `nodekeep snapshot list`.
 
-use nodekeep_service::find::is_record;
+use nodekeep_service::find::{is_record, node_of};
 use std::path::PathBuf;
 
 use clap::Args;
@@ -139,11 +139,12 @@ fn tables(groups: &[Vec<SnapshotRecord>]) -> String {
     table.text()
 }
 
-/// The paths of a snapshot, and a mark if something could not be read.
+/// The paths of a snapshot, after the node's name if it is of one, and a mark if something could not be read.
 pub fn paths_text(record: &SnapshotRecord) -> String {
     let paths: Vec<String> = refs::roots(record).into_iter().map(render::path).collect();
     let mark = if record.snapshot.incomplete { "  (incomplete)" } else { "" };
-    format!("{}{mark}", paths.join(" "))
+    let node = node_of(record).map_or(String::new(), |name| format!("{name}: "));
+    format!("{node}{}{mark}", paths.join(" "))
 }
 
 /// A snapshot as JSON.
