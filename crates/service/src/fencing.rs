@@ -58,7 +58,14 @@ pub fn record(state: &NodeState, machine: &Machine, origin: Origin, seen: &Look)
     if reading.marks.is_empty() || !history(state)?.0.lacks(&reading) {
         return Ok(());
     }
-    Ok(journal(state).append(&Entry::Reading(reading))?)
+    append(state, &Entry::Reading(reading))
+}
+
+/// A damaged journal is put aside first, and goes on with the lines that are true: a backup must not stop for it.
+fn append(state: &NodeState, entry: &Entry) -> Result<()> {
+    let journal = journal(state);
+    journal.mend()?;
+    Ok(journal.append(entry)?)
 }
 
 /// Records what somebody chose.
@@ -66,7 +73,7 @@ pub fn record(state: &NodeState, machine: &Machine, origin: Origin, seen: &Look)
 /// # Errors
 /// If it cannot be written down: then nothing must be done.
 pub fn decide(state: &NodeState, decision: Decision) -> Result<()> {
-    Ok(journal(state).append(&Entry::Decision(decision))?)
+    append(state, &Entry::Decision(decision))
 }
 
 /// What a snapshot carries for the fence.
@@ -202,7 +209,7 @@ impl Ground<'_> {
         let by = self.state.machine(&self.host)?;
         let at = At::from(Timestamp::now());
         let retirement = Retirement { at, machine: machine.clone(), by, last_seen, answer };
-        journal(&state).append(&Entry::Retirement(retirement.clone()))?;
+        append(&state, &Entry::Retirement(retirement.clone()))?;
         self.write_record(node, records::RETIREMENT, &retirement)?;
         Ok(retirement)
     }

@@ -113,6 +113,27 @@ fn marks_survive_the_loss_of_the_disk_and_a_margin_is_added() {
 }
 
 #[test]
+fn a_damaged_journal_stops_no_backup_and_is_kept() {
+    let machine = scene();
+    machine.back_up(&machine.node(FENCED));
+    let folder = machine.state.of("n").unwrap().folder().join("fence");
+    let files = || -> Vec<_> {
+        let entries = std::fs::read_dir(&folder).unwrap();
+        entries
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| read(path).contains("k1"))
+            .collect()
+    };
+    let [journal] = files().try_into().unwrap();
+    let text = read(&journal).replace("\"k1\"", "\"k9\"");
+    std::fs::write(&journal, text).unwrap();
+    lay(&machine.data(), &[("keys/uses.json", r#"{"uses":{"k1":8,"k2":9}}"#)]);
+    assert!(machine.back_up(&machine.node(FENCED)).is_whole());
+    assert!(read(&journal).contains("k1"), "it goes on");
+    assert!(std::fs::read_dir(&folder).unwrap().count() > 2, "what was damaged is kept");
+}
+
+#[test]
 fn a_second_machine_waits_until_the_first_is_retired() {
     let machine = scene();
     let second = machine.second();
