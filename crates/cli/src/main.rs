@@ -57,7 +57,7 @@ fn main() -> ExitCode {
     };
     let output = Output::new(cli.globals.json, cli.globals.quiet, cli.globals.no_color);
     let done = start(&cli.globals, secrets).and_then(|app| {
-        nodes::resume(&app)?;
+        nodes::resume(&app);
         commands::run(cli.command, &app)
     });
     match done {

@@ -19,15 +19,11 @@ pub fn state(app: &App) -> State {
     State::new(app.home.data().to_owned())
 }
 
-/// Finishes what a crash left of nodes, and says so.
-///
-/// # Errors
-/// If it cannot be finished.
-pub fn resume(app: &App) -> Result<()> {
-    for sentence in nodekeep_service::resume::resume(&state(app))? {
+/// Finishes what a crash left of nodes, and says so. What cannot be finished is said too, and keeps no command from its work.
+pub fn resume(app: &App) {
+    for sentence in nodekeep_service::resume::resume(&state(app)) {
         app.output.alert(sentence);
     }
-    Ok(())
 }
 
 /// What a use-case of a node works with.

@@ -15,7 +15,7 @@ use crate::capture::{Capturing, Memory, Scene, Wish};
 use crate::error::{Error, Result};
 use crate::fencing;
 use crate::find::{self, MANIFEST, TAG};
-use crate::graft::{NodeSource, Part};
+use crate::graft::{Attach, NodeSource, Part};
 use crate::holding::Holding;
 use crate::staging::Staging;
 use crate::state::{NodeState, State};
@@ -90,14 +90,13 @@ impl Ground<'_> {
         if roots.is_empty() {
             return Err(nothing(node, &scene));
         }
-        let teller = Arc::new(Teller {
-            draft: draft(node, machine, captured_at),
-            records: scene.records,
-            parts: scene.parts.clone(),
-            holding: Mutex::new(Some(holding)),
-            told: Mutex::default(),
-        });
-        let source = NodeSource::new(roots, scene.grafts, scene.parts, attach(&teller));
+        let teller = Arc::new(Teller::of(
+            draft(node, machine, captured_at),
+            scene.records,
+            scene.parts.clone(),
+            Some(holding),
+        ));
+        let source = NodeSource::new(roots, scene.grafts, scene.parts, teller.attach());
         let mut options = self.options(node, options)?;
         options.attachments.extend(carried);
         let report = self.repository.backup(&source, &options, self.monitor)?;
@@ -108,7 +107,7 @@ impl Ground<'_> {
         Ok(NodeBackup { report, manifest })
     }
 
-    fn options(&self, node: &Node, options: &BackupOptions) -> Result<BackupOptions> {
+    pub(crate) fn options(&self, node: &Node, options: &BackupOptions) -> Result<BackupOptions> {
         let mut options = options.clone();
         options.tags.push((TAG.to_owned(), node.name().to_owned()));
         options.attachments.extend(find::configuration(node)?);
@@ -124,7 +123,8 @@ fn keep(state: &NodeState, memory: &Memory, report: &BackupReport) -> Result<()>
     }
 }
 
-fn draft(node: &Node, machine: Machine, captured_at: String) -> Manifest {
+/// A manifest that knows no component yet.
+pub(crate) fn draft(node: &Node, machine: Machine, captured_at: String) -> Manifest {
     Manifest {
         version: VERSION,
         node: node.name().to_owned(),
@@ -146,7 +146,7 @@ fn nothing(node: &Node, scene: &Scene) -> Error {
 }
 
 /// Tells the manifest once everything was read; before that it lets the node go, so that it can tell how that went.
-struct Teller {
+pub(crate) struct Teller {
     draft: Manifest,
     records: Vec<ComponentRecord>,
     parts: Vec<Arc<Part>>,
@@ -154,16 +154,27 @@ struct Teller {
     told: Mutex<Vec<Note>>,
 }
 
-fn attach(teller: &Arc<Teller>) -> crate::graft::Attach {
-    let teller = teller.clone();
-    Box::new(move || {
-        let manifest = serde_json::to_vec_pretty(&teller.tell()).unwrap_or_default();
-        vec![(MANIFEST.to_owned(), manifest)]
-    })
-}
-
 impl Teller {
-    fn tell(&self) -> Manifest {
+    /// Of a draft, and records with what is seen of each. `holding` is what is let go before anything is told.
+    pub(crate) fn of(
+        draft: Manifest,
+        records: Vec<ComponentRecord>,
+        parts: Vec<Arc<Part>>,
+        holding: Option<Holding>,
+    ) -> Self {
+        Self { draft, records, parts, holding: Mutex::new(holding), told: Mutex::default() }
+    }
+
+    /// What the engine asks once it has read everything.
+    pub(crate) fn attach(self: &Arc<Self>) -> Attach {
+        let teller = self.clone();
+        Box::new(move || {
+            let manifest = serde_json::to_vec_pretty(&teller.tell()).unwrap_or_default();
+            vec![(MANIFEST.to_owned(), manifest)]
+        })
+    }
+
+    pub(crate) fn tell(&self) -> Manifest {
         let holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(holding) = holding {

@@ -216,7 +216,8 @@ fn back(at: &Path, read: &Path, live: &Path) -> PathBuf {
         .unwrap_or_else(|| at.to_owned())
 }
 
-fn record_of(located: &Located<'_>, path: PathBuf) -> ComponentRecord {
+/// A component's record before anything came of it.
+pub(crate) fn record_of(located: &Located<'_>, path: PathBuf) -> ComponentRecord {
     let component = located.component;
     ComponentRecord {
         name: component.name.clone(),

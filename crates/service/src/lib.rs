@@ -10,6 +10,7 @@ pub mod fencing;
 pub mod find;
 pub mod graft;
 pub mod holding;
+pub mod import;
 pub mod loose;
 pub mod records;
 pub mod restore;

@@ -8,16 +8,19 @@ use crate::holding::site;
 use crate::restore::swap;
 use crate::state::State;
 
-/// Finishes what was left of every registered node, and says it in sentences. A node that a living process works on is passed over.
-///
-/// # Errors
-/// If a journal cannot be read, or a restore cannot be finished.
-pub fn resume(state: &State) -> Result<Vec<String>> {
-    let mut said = Vec::new();
-    for name in state.names()? {
-        said.extend(resume_node(state, &name)?);
-    }
-    Ok(said)
+/// Finishes what was left of every registered node, and says it in sentences. A node that a living process works on is passed over; what
+/// cannot be finished is said, and tried again at the next start.
+pub fn resume(state: &State) -> Vec<String> {
+    let names = match state.names() {
+        Ok(names) => names,
+        Err(error) => return vec![error.to_string()],
+    };
+    let one = |name: String| {
+        resume_node(state, &name).unwrap_or_else(|error| {
+            vec![format!("what a crash left of {name} cannot be finished: {error}")]
+        })
+    };
+    names.into_iter().flat_map(one).collect()
 }
 
 fn resume_node(state: &State, name: &str) -> Result<Vec<String>> {

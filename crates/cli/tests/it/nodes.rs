@@ -136,3 +136,30 @@ fn a_restore_that_a_crash_interrupted_is_finished_at_the_next_start() {
     assert_eq!(bed.read("before/a.txt"), "live");
     assert!(!bed.path("home/nodes/notes/restore.json").exists());
 }
+
+#[test]
+fn a_backup_of_the_old_tool_becomes_a_snapshot_of_the_node() {
+    let bed = registered();
+    let old = "backups/backup-2025-09-18T16-08-34-266Z";
+    for (name, text) in [
+        ("blockchain-data/chain.jsonl", ""),
+        ("blockchain-data/nonces.jsonl", "{\"nonce\":\"old\",\"timestamp\":1}\n"),
+        ("voting-data/session-votes.json", "{}"),
+        ("security-data/signal-keys.json", "{}"),
+        ("user-data/users.json", "{\"old\":true}"),
+        ("system-config/config.json", "{}"),
+    ] {
+        bed.write(&format!("{old}/{name}"), text);
+    }
+    bed.ok(&["backup", "relay1"]);
+    let imported = bed.run(&["snapshot", "import", old, "--node", "relay1"]);
+    assert!(imported.stdout.contains("captured 2025-09-18T16:08:34.266Z"), "{}", imported.stdout);
+    assert!(imported.stdout.contains("sender-keys"), "what is missing is named");
+    let id = bed.ids().into_iter().next().unwrap();
+    bed.ok(&["restore", &id, "--target", "./out"]);
+    let users =
+        bed.path("out").join(bed.path("relay/data/users/users.json").strip_prefix("/").unwrap());
+    assert_eq!(fs::read_to_string(users).unwrap(), "{\"old\":true}");
+    let refused = bed.run(&["snapshot", "import", old]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+}

@@ -3,10 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use nodekeep_nodes::relay;
 use nodekeep_repo::backup::{BackupOptions, BackupReport};
 use nodekeep_repo::source::Source;
 use nodekeep_repo::source::snapshot::SnapshotSource;
 use nodekeep_repo::source::tar::TarSource;
+use nodekeep_service::import::{OldBackup, OldPart};
 use serde_json::json;
 
 use super::export::options_of;
@@ -15,6 +17,7 @@ use crate::commands::backup::{parse_tag, repository_line};
 use crate::commands::init::machine_label;
 use crate::error::{Error, Result};
 use crate::exit;
+use crate::nodes;
 use crate::portable;
 use crate::progress::Progress;
 use crate::refs;
@@ -32,9 +35,10 @@ Role: writer; for a portable file also its passphrase or a recipient's key (--id
 
 Examples:
   nodekeep snapshot import backup.nkb
-  nodekeep snapshot import old-backup.tar.gz --as /srv/data --tag from=tar")]
+  nodekeep snapshot import old-backup.tar.gz --as /srv/data --tag from=tar
+  nodekeep snapshot import backups/backup-2025-09-18T16-08-34-266Z --node relay1")]
 pub struct Import {
-    /// A .nkb file or a tar archive
+    /// A .nkb file, a tar archive, or a folder that Relay's own backup left
     file: PathBuf,
     /// The path that an archive's content stands for [default: the archive's own path without its ending]
     #[arg(long = "as", value_name = "PATH")]
@@ -42,6 +46,9 @@ pub struct Import {
     /// Mark the snapshot
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_tag)]
     tag: Vec<(String, String)>,
+    /// Of which node a folder is a backup
+    #[arg(long, value_name = "NODE")]
+    node: Option<String>,
     /// Bases of an incremental or differential file, if they do not lie beside it
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
@@ -51,6 +58,9 @@ impl Import {
     pub fn run(&self, app: &App) -> Result<()> {
         if !self.file.exists() {
             return Err(Error::NoSource { path: self.file.clone() });
+        }
+        if self.file.is_dir() {
+            return self.old_backup(app);
         }
         match self.file.extension().is_some_and(|end| end == "nkb") {
             true => self.portable(app),
@@ -68,6 +78,69 @@ impl Import {
         let target = Target { repository, record, inside: None };
         let source = SnapshotSource::new(target.reader()?, target.record.snapshot.clone());
         self.back_up(app, &source, options_of(app, &target))
+    }
+
+    /// A folder that the old tool of a node left. Every folder in it goes where it belongs; what is missing is named.
+    fn old_backup(&self, app: &App) -> Result<()> {
+        let name = self.node.as_deref().ok_or(Error::Options(
+            "a folder is a backup of a node's old tool: name the node with --node NAME. To back up a folder: nodekeep backup ./FOLDER",
+        ))?;
+        let state = nodes::state(app);
+        let node = state.load(name)?;
+        let data = match node.registration.paths.get("data") {
+            Some(data) if node.profile.name == "relay" => data.clone(),
+            _ => {
+                let profile = node.profile.name.clone();
+                return Err(Error::NotForProfile { node: name.to_owned(), profile });
+            }
+        };
+        let folder = self.file.canonicalize().map_err(Error::file(&self.file, "find"))?;
+        let found = relay::import::read(&folder)?;
+        app.output.say(found.report().join("\n"))?;
+        let old = OldBackup {
+            taken_at: found.taken_at.as_deref().and_then(|text| text.parse().ok()),
+            parts: found
+                .parts
+                .iter()
+                .map(|part| OldPart {
+                    component: part.component.to_owned(),
+                    read: folder.join(&part.from),
+                    belongs: data.join(&part.to),
+                })
+                .collect(),
+            missing: found
+                .missing
+                .iter()
+                .map(|(name, why)| ((*name).to_owned(), why.clone()))
+                .collect(),
+        };
+        let options = BackupOptions {
+            host: app.settings.host.clone().unwrap_or_else(machine_label),
+            program: concat!("nodekeep ", env!("CARGO_PKG_VERSION")).to_owned(),
+            tags: self.tag.clone(),
+            ..BackupOptions::default()
+        };
+        let opened = app.open(Need::Write)?;
+        let progress = Progress::start(&app.output, "Importing");
+        let done = nodes::ground(app, &state, &opened.repository, &progress)?
+            .import(&node, &old, &options)?;
+        progress.close();
+        opened.pin()?;
+        app.output.say(format!(
+            "\nImported as a snapshot of {name}, captured {}",
+            done.manifest.captured_at
+        ))?;
+        app.output.say(nodes::components_text(&done.manifest.components))?;
+        app.output.document(&json!({
+            "node": name,
+            "snapshot": done.report.snapshot.map(|id| id.hex()),
+            "whole": done.is_whole(),
+            "manifest": nodes::manifest_document(&done.manifest),
+        }))?;
+        match done.is_whole() {
+            true => Ok(()),
+            false => Err(Error::Exit(exit::Class::Incomplete.exit_code())),
+        }
     }
 
     fn archive(&self, app: &App) -> Result<()> {
