@@ -38,7 +38,7 @@ impl Restore {
         if self.dry_run {
             progress.close();
             app.output.answer(text)?;
-            return app.output.document(&plan_document(&node, snapshot, &plan, true));
+            return app.output.document(&plan_document(&node, snapshot, &plan));
         }
         // A refusal says all that the plan would say.
         plan.refuse(node.name(), &wish)?;
@@ -235,11 +235,11 @@ fn restored_text(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) -> S
     )
 }
 
-fn plan_document(node: &Node, snapshot: &NodeSnapshot, plan: &Plan, dry_run: bool) -> Value {
+fn plan_document(node: &Node, snapshot: &NodeSnapshot, plan: &Plan) -> Value {
     json!({
         "node": node.name(),
         "snapshot": snapshot.record.id.hex(),
-        "dry_run": dry_run,
+        "dry_run": true,
         "placements": plan.placements.iter().map(|placement| json!({
             "from": placement.recorded, "to": placement.target, "components": placement.components,
         })).collect::<Vec<_>>(),

@@ -54,6 +54,16 @@ pub struct Import {
     base: Vec<PathBuf>,
 }
 
+/// Options of a snapshot that this machine makes.
+fn own_options(app: &App) -> BackupOptions {
+    BackupOptions {
+        host: app.settings.host.clone().unwrap_or_else(machine_label),
+        program: concat!("nodekeep ", env!("CARGO_PKG_VERSION")).to_owned(),
+        threads: app.settings.threads,
+        ..BackupOptions::default()
+    }
+}
+
 impl Import {
     pub fn run(&self, app: &App) -> Result<()> {
         if !self.file.exists() {
@@ -114,12 +124,7 @@ impl Import {
                 .map(|(name, why)| ((*name).to_owned(), why.clone()))
                 .collect(),
         };
-        let options = BackupOptions {
-            host: app.settings.host.clone().unwrap_or_else(machine_label),
-            program: concat!("nodekeep ", env!("CARGO_PKG_VERSION")).to_owned(),
-            tags: self.tag.clone(),
-            ..BackupOptions::default()
-        };
+        let options = BackupOptions { tags: self.tag.clone(), ..own_options(app) };
         let opened = app.open(Need::Write)?;
         let progress = Progress::start(&app.output, "Importing");
         let done = nodes::ground(app, &state, &opened.repository, &progress)?
@@ -147,13 +152,7 @@ impl Import {
         let temp = app.home.scratch()?;
         let root = refs::absolute(&self.root.clone().unwrap_or_else(|| without_ending(&self.file)));
         let source = TarSource::open(&self.file, &temp)?.with_root(&root);
-        let options = BackupOptions {
-            host: app.settings.host.clone().unwrap_or_else(machine_label),
-            program: concat!("nodekeep ", env!("CARGO_PKG_VERSION")).to_owned(),
-            threads: app.settings.threads,
-            ..BackupOptions::default()
-        };
-        self.back_up(app, &source, options)
+        self.back_up(app, &source, own_options(app))
     }
 
     fn back_up(&self, app: &App, source: &dyn Source, mut options: BackupOptions) -> Result<()> {
