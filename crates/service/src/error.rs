@@ -12,6 +12,8 @@ use nodekeep_nodes::service::ServiceError;
 use nodekeep_repo::error::Error as RepoError;
 use thiserror::Error;
 
+use crate::schedule::ScheduleError;
+
 /// Any failure of this crate.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -21,6 +23,9 @@ pub enum Error {
     /// A node's.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// A schedule's.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// A file of this machine.
     #[error("{}: {action}: {source}", path.display())]
     File {

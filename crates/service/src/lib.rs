@@ -15,5 +15,6 @@ pub mod loose;
 pub mod records;
 pub mod restore;
 pub mod resume;
+pub mod schedule;
 pub mod staging;
 pub mod state;
