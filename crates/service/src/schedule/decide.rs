@@ -59,7 +59,7 @@ pub enum Ending {
 pub struct Now<'a> {
     /// The moment.
     pub time: Timestamp,
-    /// Since when somebody has been there to decide, without a break: what came before it was missed.
+    /// Since when somebody has been there to decide, without a break and without the clock being set: what came before it was missed.
     pub awake_since: Timestamp,
     /// What jobs work on.
     pub busy: &'a BTreeSet<Subject>,
@@ -139,24 +139,21 @@ fn turn(plan: &Planned, past: &Past, now: &Now<'_>) -> Turn {
     if past.run.as_ref().is_some_and(|run| run.ended.is_none()) {
         return Turn::Wait(None);
     }
-    let cursor = cursor(plan, past, now.time);
-    // A moment whose jitter is not over is not due; the one before it may be.
-    let slot = match plan.rhythm.last(now.time) {
-        Some(slot) if plan.start(slot) > now.time => {
-            plan.rhythm.last(slot - SignedDuration::from_secs(1))
-        }
-        slot => slot,
-    };
-    match slot.filter(|slot| *slot > cursor) {
+    let cursor = cursor(plan, past, now);
+    match plan.last_started(now.time).filter(|slot| *slot > cursor) {
         Some(slot) => fresh(plan, slot, cursor, now),
         None => again(plan, past, cursor, now),
     }
 }
 
 /// Up to where everything was decided.
-fn cursor(plan: &Planned, past: &Past, now: Timestamp) -> Timestamp {
+fn cursor(plan: &Planned, past: &Past, now: &Now<'_>) -> Timestamp {
     let decided = past.decided.unwrap_or(plan.schedule.since).max(plan.schedule.since);
-    if decided.duration_since(now) > CLOCK_SET { now } else { decided }
+    if decided.duration_since(now.time) > CLOCK_SET {
+        now.awake_since.min(now.time)
+    } else {
+        decided
+    }
 }
 
 /// A moment has come that nothing was decided on.

@@ -40,7 +40,9 @@ pub enum ScheduleError {
         text: String,
     },
     /// There is one of this name.
-    #[error("there is a schedule `{name}` already; remove it first, or give this one another --name")]
+    #[error(
+        "there is a schedule `{name}` already; remove it first, or give this one another --name"
+    )]
     Exists {
         /// Its name.
         name: String,

@@ -111,6 +111,14 @@ impl Planned {
         slot.saturating_add(self.jitter(slot)).unwrap_or(Timestamp::MAX)
     }
 
+    /// The newest moment whose run should have begun.
+    pub fn last_started(&self, now: Timestamp) -> Option<Timestamp> {
+        let before = now.saturating_sub(self.most_jitter()).unwrap_or(Timestamp::MIN);
+        let surely = self.rhythm.last(before);
+        let after = self.rhythm.after(before).take_while(|slot| *slot <= now);
+        after.filter(|slot| self.start(*slot) <= now).last().or(surely)
+    }
+
     /// The next begin that lies ahead, of a moment after `slot`.
     pub fn next_start(&self, slot: Timestamp, now: Timestamp) -> Option<Timestamp> {
         // No jitter is longer than this, so the first moments after that cannot be missed.

@@ -4,3 +4,4 @@ mod backup;
 mod drill;
 mod lab;
 mod restore;
+mod schedule;
