@@ -5,6 +5,7 @@ use std::io;
 use nodekeep_nodes::error::Error as Nodes;
 use nodekeep_repo::error::Error as Engine;
 use nodekeep_service::error::Error as Service;
+use nodekeep_service::schedule::ScheduleError;
 use nodekeep_store::{Op, StoreError, StoreErrorKind};
 use serde_json::json;
 
@@ -185,7 +186,12 @@ fn service_class(error: &Service) -> Class {
         }
         Service::NodeExists { .. } => Class::WouldOverwrite,
         Service::NoComponent { .. } | Service::NoRemedy { .. } => Class::Usage,
-        Service::Busy { .. } => Class::TryAgain,
+        Service::Busy { .. } | Service::JobTaken { .. } | Service::DaemonRuns { .. } => {
+            Class::TryAgain
+        }
+        Service::Schedule(ScheduleError::Unknown { .. }) | Service::NoJob { .. } => Class::NotFound,
+        Service::Schedule(ScheduleError::Exists { .. }) => Class::WouldOverwrite,
+        Service::Schedule(_) => Class::Usage,
         Service::Rewinds { .. } | Service::Held { .. } => Class::WouldRewind,
         Service::NoSigner => Class::NotAllowed,
         _ => Class::Failed,
@@ -338,6 +344,10 @@ fn service_hint(error: &Service) -> Option<String> {
         Service::Held { node, .. } => format!(
             "If that machine is certainly off for good: nodekeep node retire {node} --from-repo\nFor a test instance: --as-copy --target DIR"
         ),
+        Service::DaemonRuns { .. } => "See what it does: nodekeep daemon status".to_owned(),
+        Service::Schedule(ScheduleError::Unknown { .. }) => {
+            "See which there are: nodekeep schedule list".to_owned()
+        }
         Service::Busy { .. } => "Wait for it to end, and run this again.".to_owned(),
         Service::NoSigner => {
             "Give the machine a credential: nodekeep key add --writer NAME --out FILE, then --credential FILE".to_owned()

@@ -60,6 +60,27 @@ pub enum Error {
         /// Its profile.
         profile: String,
     },
+    /// The journal has no such job.
+    #[error("there is no job `{id}`; see `nodekeep daemon jobs`")]
+    NoJob {
+        /// What was asked for.
+        id: String,
+    },
+    /// Another runner has the job.
+    #[error("the job {id} is worked on already")]
+    JobTaken {
+        /// Which.
+        id: String,
+    },
+    /// There is a daemon.
+    #[error("a daemon works in {} already", folder.display())]
+    DaemonRuns {
+        /// Where its files are.
+        folder: PathBuf,
+    },
+    /// No command was given that runs jobs.
+    #[error("the daemon was given no command that runs jobs")]
+    NoRunner,
     /// Another process works on the node.
     #[error("another nodekeep works on the node `{name}`")]
     Busy {

@@ -4,6 +4,7 @@
 pub mod backup;
 pub mod capture;
 pub mod certificate;
+pub mod daemon;
 pub mod drill;
 pub mod error;
 pub mod fencing;
@@ -11,6 +12,7 @@ pub mod find;
 pub mod graft;
 pub mod holding;
 pub mod import;
+pub mod jobs;
 pub mod loose;
 pub mod records;
 pub mod restore;

@@ -55,6 +55,16 @@ pub enum ScheduleError {
         /// Those that are.
         known: Vec<String>,
     },
+    /// A pattern that systemd cannot say.
+    #[error(
+        "systemd has no way to say the pattern `{text}` of the schedule `{name}`; use the daemon or cron for it"
+    )]
+    NoCalendar {
+        /// Which schedule.
+        name: String,
+        /// Its pattern.
+        text: String,
+    },
     /// A zone that is not in the database of zones.
     #[error("there is no time zone `{name}`; write it as in Europe/Berlin, or UTC")]
     Zone {

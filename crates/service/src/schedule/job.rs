@@ -63,8 +63,8 @@ pub struct Keep {
     pub yearly: Option<u32>,
 }
 
-/// What a job must be able to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// What a job must be able to do; each can do what those before it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Add snapshots: a node's machine.

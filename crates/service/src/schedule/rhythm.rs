@@ -55,6 +55,30 @@ impl Pattern {
         }
     }
 
+    /// The same as calendar expressions of systemd: two where a day of the month or of the week will do. `None` for `L`, `W` and `#`,
+    /// which systemd cannot say.
+    pub fn calendar(&self) -> Option<Vec<String>> {
+        let pattern = &self.cron.pattern;
+        let fields = [&pattern.days, &pattern.days_of_week];
+        if fields.iter().any(|field| field.has_modifiers()) {
+            return None;
+        }
+        let clock = format!(
+            "{}:{}:00",
+            listed(&pattern.hours.values(), 24),
+            listed(&pattern.minutes.values(), 60)
+        );
+        let months = listed(&pattern.months.values(), 12);
+        let by_date = format!("*-{months}-{} {clock}", listed(&pattern.days.values(), 31));
+        let days: Vec<&str> = pattern.days_of_week.values().iter().filter_map(weekday).collect();
+        let by_day = format!("{} *-{months}-* {clock}", days.join(","));
+        Some(match (pattern.is_dom_wildcard(), pattern.is_dow_wildcard()) {
+            (_, true) => vec![by_date],
+            (true, false) => vec![by_day],
+            (false, false) => vec![by_date, by_day],
+        })
+    }
+
     /// What it says in words.
     pub fn describe(&self) -> String {
         self.cron.describe()
@@ -141,4 +165,19 @@ impl Rhythm {
         }
         longest
     }
+}
+
+/// `*` for all, or the values with commas.
+fn listed(values: &[u16], all: usize) -> String {
+    if values.len() == all {
+        return "*".to_owned();
+    }
+    let values: Vec<String> = values.iter().map(|value| format!("{value:02}")).collect();
+    values.join(",")
+}
+
+/// Sunday is 0; some write 7.
+fn weekday(number: &u16) -> Option<&'static str> {
+    let names = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+    names.get(usize::from(*number)).copied()
 }
