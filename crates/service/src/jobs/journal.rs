@@ -19,7 +19,7 @@ use crate::state::{make_folder, replace};
 /// Ended jobs that are kept.
 const KEPT: usize = 500;
 /// A runner that has not taken its job after so long never will.
-const GRACE: SignedDuration = SignedDuration::from_secs(10);
+const GRACE: SignedDuration = SignedDuration::from_secs(2);
 /// What one job leaves in the folder.
 const ENDINGS: [&str; 4] = ["json", "out", "log", "lock"];
 

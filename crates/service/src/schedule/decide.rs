@@ -12,8 +12,6 @@ use super::{Name, Planned, Subject};
 const CLOCK_SET: SignedDuration = SignedDuration::from_hours(1);
 /// Moments that are counted as missed, at most; more are said to be as many.
 const COUNTED: usize = 1000;
-/// After the first failure of a run; each further one waits three times as long.
-const FIRST_PAUSE: SignedDuration = SignedDuration::from_mins(5);
 
 /// What became of schedules, by their names.
 pub type History = BTreeMap<Name, Past>;
@@ -177,7 +175,7 @@ fn again(plan: &Planned, past: &Past, cursor: Timestamp, now: &Now<'_>) -> Turn 
     }
     // After the clock was set back the end of a run lies ahead, and is not waited for.
     let ended = ended.min(now.time);
-    let at = ended.saturating_add(pause(attempt)).unwrap_or(Timestamp::MAX);
+    let at = ended.saturating_add(pause(plan, attempt)).unwrap_or(Timestamp::MAX);
     if at > now.time {
         return Turn::Wait(sooner(next, Some(at)));
     }
@@ -186,8 +184,9 @@ fn again(plan: &Planned, past: &Past, cursor: Timestamp, now: &Now<'_>) -> Turn 
 }
 
 /// How long after the end of a failed try the next begins.
-fn pause(attempt: u32) -> SignedDuration {
-    FIRST_PAUSE.saturating_mul(3_i32.saturating_pow(attempt.saturating_sub(1)))
+fn pause(plan: &Planned, attempt: u32) -> SignedDuration {
+    let first = SignedDuration::from_secs(i64::from(plan.schedule.retry_after_secs));
+    first.saturating_mul(3_i32.saturating_pow(attempt.saturating_sub(1)))
 }
 
 fn sooner(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {

@@ -47,6 +47,9 @@ pub struct Schedule {
     /// How often a run that failed for the moment is tried again.
     #[serde(default = "usual_retries")]
     pub retries: u32,
+    /// After the first failure so many seconds pass; three times as many after each further one.
+    #[serde(default = "usual_retry_after")]
+    pub retry_after_secs: u32,
     /// Nothing is begun while it is set.
     #[serde(default)]
     pub paused: bool,
@@ -58,12 +61,18 @@ fn is_zero(number: &u32) -> bool {
     *number == 0
 }
 
+fn usual_retry_after() -> u32 {
+    USUAL_RETRY_AFTER_SECS
+}
+
 fn usual_retries() -> u32 {
     USUAL_RETRIES
 }
 
-/// How often a run is tried again if nothing else is said: after 5, 15 and 45 minutes.
+/// How often a run is tried again if nothing else is said.
 pub const USUAL_RETRIES: u32 = 3;
+/// How many seconds after a failure it is tried again if nothing else is said.
+pub const USUAL_RETRY_AFTER_SECS: u32 = 300;
 
 /// What a job works on: no two work on one at once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

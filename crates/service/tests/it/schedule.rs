@@ -31,6 +31,7 @@ fn schedule(name: &str, when: Pattern) -> Schedule {
         jitter_secs: 0,
         catch_up: false,
         retries: 3,
+        retry_after_secs: 300,
         paused: false,
         since: moment("2027-12-31T12:00:00Z"),
     }

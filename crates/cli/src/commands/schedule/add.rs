@@ -64,14 +64,17 @@ pub struct Add {
     #[command(flatten)]
     keep: KeepArgs,
     /// Begin up to this much later, so that many machines do not come at once: 30m, 90s, 1h
-    #[arg(long, value_name = "SPAN", value_parser = parse_jitter, default_value = "0s")]
+    #[arg(long, value_name = "SPAN", value_parser = parse_span, default_value = "0s")]
     jitter: u32,
     /// Make up for a run that was missed while the machine was off: once, however many were missed
     #[arg(long)]
     catch_up: bool,
-    /// How often a run that failed for the moment is tried again: after 5, 15, 45 minutes
+    /// How often a run that failed for the moment is tried again
     #[arg(long, value_name = "N", default_value_t = USUAL_RETRIES, value_parser = clap::value_parser!(u32).range(0..=6))]
     retries: u32,
+    /// How long after a failure it is tried again; three times as long after each further one
+    #[arg(long, value_name = "SPAN", value_parser = parse_span, default_value = "5m")]
+    retry_after: u32,
     /// Whose clock is meant [default: this machine's]
     #[arg(long, value_name = "ZONE")]
     zone: Option<String>,
@@ -214,6 +217,7 @@ impl Add {
             jitter_secs: self.jitter,
             catch_up: self.catch_up,
             retries: self.retries,
+            retry_after_secs: self.retry_after,
             paused: false,
             since: Timestamp::now(),
         };
@@ -266,7 +270,7 @@ impl Add {
 }
 
 /// The zone of this machine by its name; UTC where it has none.
-fn zone_here() -> String {
+pub fn zone_here() -> String {
     TimeZone::system().iana_name().unwrap_or("UTC").to_owned()
 }
 
@@ -293,7 +297,7 @@ fn parse_day(text: &str) -> Result<Weekday, String> {
 }
 
 /// Reads `90s`, `30m`, `1h` as seconds; at most a day.
-fn parse_jitter(text: &str) -> Result<u32, String> {
+fn parse_span(text: &str) -> Result<u32, String> {
     let bad = || "a span up to a day is written 90s, 30m or 1h".to_owned();
     let unit = text.chars().last().ok_or_else(bad)?;
     let number: u32 = text[..text.len() - unit.len_utf8()].parse().map_err(|_| bad())?;

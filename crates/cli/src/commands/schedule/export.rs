@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use nodekeep_service::schedule::{Schedule, ScheduleError};
 use serde_json::json;
 
+use super::add::zone_here;
 use super::book;
 use crate::commands::daemon::{options, program};
 use crate::error::Result;
@@ -57,10 +58,13 @@ impl Export {
         let user = self.user.iter().map(|user| format!("{user} ")).collect::<String>();
         // A `%` ends a line of a crontab.
         let command = command.replace('%', "\\%");
-        format!(
-            "CRON_TZ={}\n{} {user}{command} schedule run-now {}",
-            schedule.zone, schedule.when, schedule.name
-        )
+        let zone = match schedule.zone == zone_here() {
+            true => String::new(),
+            false => {
+                format!("# The cron of Debian does not know CRON_TZ.\nCRON_TZ={}\n", schedule.zone)
+            }
+        };
+        format!("{zone}{} {user}{command} schedule run-now {}", schedule.when, schedule.name)
     }
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{book, document, machine, moment_text, next_of, past_text};
+use super::{book, document, machine, moment_text, next_of, past_text, words};
 use crate::error::Result;
 use crate::render::Table;
 use crate::session::App;
@@ -42,7 +42,7 @@ impl List {
                 schedule.name.to_string(),
                 schedule.job.word().to_owned(),
                 schedule.node.clone().unwrap_or_else(|| "repository".to_owned()),
-                schedule.when.describe(),
+                words(&schedule.when),
                 next.unwrap_or_else(|| "paused".to_owned()),
                 past_text(&past, &schedule.zone),
             ]);

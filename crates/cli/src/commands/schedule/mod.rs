@@ -13,6 +13,7 @@ use jiff::tz::TimeZone;
 use nodekeep_service::schedule::book::Book;
 use nodekeep_service::schedule::decide::{Ending, Past};
 use nodekeep_service::schedule::job::Role;
+use nodekeep_service::schedule::rhythm::Pattern;
 use nodekeep_service::schedule::{Planned, Schedule};
 use serde_json::{Value, json};
 
@@ -63,7 +64,12 @@ pub fn machine(app: &App) -> Result<String> {
 
 /// `daily at 02:00`, as a person says it.
 pub fn when_text(schedule: &Schedule) -> String {
-    format!("{} ({})", schedule.when.describe(), schedule.zone)
+    format!("{} ({})", words(&schedule.when), schedule.zone)
+}
+
+/// A pattern in words, for the middle of a line.
+fn words(when: &Pattern) -> String {
+    when.describe().trim_end_matches('.').to_lowercase()
 }
 
 /// In the schedule's own zone: `Mon 2026-11-23 02:00`.
@@ -116,6 +122,7 @@ fn document(plan: &Planned, past: &Past) -> Value {
         "jitter_secs": schedule.jitter_secs,
         "catch_up": schedule.catch_up,
         "retries": schedule.retries,
+        "retry_after_secs": schedule.retry_after_secs,
         "paused": schedule.paused,
         "next": next_of(plan, Timestamp::now()).map(|stamp| stamp.to_string()),
         "last": past.run,

@@ -31,7 +31,7 @@ impl Show {
             plan.rhythm.after(now).map(|slot| plan.start(slot)).take(SHOWN).collect();
         let yes = |flag: bool| if flag { "yes" } else { "no" };
         app.output.answer(format!(
-            "{}{}\n  does      nodekeep {}\n  needs     {}\n  when      {}\n  jitter    up to {} s\n  missed    made up for: {}\n  retries   {}\n  last      {}",
+            "{}{}\n  does      nodekeep {}\n  needs     {}\n  when      {}\n  jitter    up to {} s\n  missed    made up for: {}\n  retries   {}, the first after {} s\n  last      {}",
             schedule.name,
             if schedule.paused { " (paused)" } else { "" },
             schedule.job.arguments(schedule.node.as_deref()).join(" "),
@@ -40,6 +40,7 @@ impl Show {
             schedule.jitter_secs,
             yes(schedule.catch_up),
             schedule.retries,
+            schedule.retry_after_secs,
             past_text(&past, &schedule.zone),
         ))?;
         if !schedule.paused {
