@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::daemon::RoleArg;
 use crate::commands::{
-    backup, check, completions, daemon, drill, health, init, key, maintenance, man, node, repo,
-    restore, runbook, schedule, snapshot, status,
+    backup, check, completions, config, daemon, drill, health, init, key, maintenance, man, node,
+    repo, restore, runbook, schedule, snapshot, status,
 };
 use crate::settings::parse_rate;
 
@@ -108,6 +108,8 @@ pub enum Command {
     Schedule(schedule::Command),
     #[command(subcommand)]
     Daemon(daemon::Command),
+    #[command(subcommand)]
+    Config(config::Command),
     #[command(subcommand)]
     Snapshot(snapshot::Snapshot),
     #[command(subcommand)]

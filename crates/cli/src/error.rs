@@ -71,6 +71,9 @@ pub enum Error {
     /// The configuration file is not TOML.
     #[error("{}: {message}", path.display())]
     BadConfig { path: PathBuf, message: String },
+    /// An editor that did not end well.
+    #[error("`{editor}` did not end well; nothing was changed")]
+    Editor { editor: String },
     /// A copy into nowhere.
     #[error("where to copy to is not said")]
     NoDestination,

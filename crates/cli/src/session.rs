@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nodekeep_repo::audit::Seen;
 use nodekeep_repo::config::Config;
@@ -31,6 +31,8 @@ pub struct App {
     pub settings: Settings,
     pub home: Home,
     pub secrets: Secrets,
+    /// The configuration file that was named; `None`: the usual one.
+    pub config: Option<PathBuf>,
 }
 
 /// What a command will do with the repository.

@@ -3,6 +3,7 @@
 pub mod backup;
 pub mod check;
 pub mod completions;
+pub mod config;
 pub mod daemon;
 pub mod drill;
 pub mod health;
@@ -45,6 +46,7 @@ pub fn run(command: Option<Command>, app: &App) -> Result<()> {
         Some(Command::Runbook(args)) => args.run(app),
         Some(Command::Schedule(command)) => command.run(app),
         Some(Command::Daemon(command)) => command.run(app),
+        Some(Command::Config(command)) => command.run(app),
         Some(Command::Snapshot(command)) => command.run(app),
         Some(Command::Key(command)) => command.run(app),
         Some(Command::Repo(command)) => command.run(app),
