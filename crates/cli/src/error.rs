@@ -71,6 +71,9 @@ pub enum Error {
     /// The configuration file is not TOML.
     #[error("{}: {message}", path.display())]
     BadConfig { path: PathBuf, message: String },
+    /// No channel to tell anybody by.
+    #[error("there is no channel{}", name.as_ref().map(|name| format!(" `{name}`")).unwrap_or_default())]
+    NoChannel { name: Option<String> },
     /// An editor that did not end well.
     #[error("`{editor}` did not end well; nothing was changed")]
     Editor { editor: String },

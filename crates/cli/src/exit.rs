@@ -135,7 +135,9 @@ fn class(error: &Error) -> Class {
     match error {
         Error::Engine(engine) => engine_class(engine),
         Error::Service(service) => service_class(service),
-        Error::NoDrill { .. } | Error::NotOfANode { .. } => Class::NotFound,
+        Error::NoChannel { .. } | Error::NoDrill { .. } | Error::NotOfANode { .. } => {
+            Class::NotFound
+        }
         Error::BadCertificate { .. } => Class::Damaged,
         Error::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => Class::Pipe,
         Error::NoKeys { .. }
@@ -266,6 +268,7 @@ fn hint(error: &Error) -> Option<String> {
         Error::LatestOfMany { groups } => latest_of_many(groups),
         Error::ShortId { .. } | Error::NoSnapshotOf { .. } => "`nodekeep snapshot list` shows what there is.".to_owned(),
         Error::NoSnapshots { .. } => "Make the first one: nodekeep backup PATH".to_owned(),
+        Error::NoChannel { .. } => "Write a section [[notify]]: nodekeep config edit. See docs/notifications.md".to_owned(),
         Error::UnknownKey { suggestion: Some(known), .. } => format!("Did you mean `{known}`?"),
         Error::NoKeys { location, .. } => format!(
             "Open it here with its recovery words: nodekeep init --from-words --repo {}\nOr give another key: --identity FILE, --credential FILE.",

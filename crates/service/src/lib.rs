@@ -14,6 +14,7 @@ pub mod holding;
 pub mod import;
 pub mod jobs;
 pub mod loose;
+pub mod notify;
 pub mod records;
 pub mod restore;
 pub mod resume;

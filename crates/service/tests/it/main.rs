@@ -3,5 +3,6 @@
 mod backup;
 mod drill;
 mod lab;
+mod notify;
 mod restore;
 mod schedule;
