@@ -24,3 +24,4 @@ pub mod profile;
 pub mod relay;
 pub mod runbook;
 pub mod service;
+pub mod system;

@@ -87,6 +87,14 @@ pub enum Error {
         /// Which was asked for, in words.
         when: String,
     },
+    /// A snapshot without a component that was asked for.
+    #[error("snapshot {snapshot} does not have the component `{component}`")]
+    NotHeld {
+        /// Its id.
+        snapshot: String,
+        /// What was asked for.
+        component: String,
+    },
     /// Something of a snapshot cannot be restored whole.
     #[error("{}: {why}{}", path.display(), and_more(*more))]
     NotWhole {

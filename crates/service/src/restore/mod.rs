@@ -151,7 +151,7 @@ impl Ground<'_> {
         all: &[SnapshotRecord],
         wish: &Wish,
     ) -> Result<Plan> {
-        check_components(node, wish)?;
+        check_components(node, snapshot, wish)?;
         let state = self.state.of(node.name())?;
         let recorded = Recorded::of(&state, node.name(), all)?;
         let control = Control::of(node, &site(&state).log(node.name()))?;
@@ -321,7 +321,14 @@ impl Back<'_> {
     }
 }
 
-fn check_components(node: &Node, wish: &Wish) -> Result<()> {
-    let wish = crate::capture::Wish { only: wish.only.clone(), skip: wish.skip.clone() };
-    wish.check(node)
+/// Components are those of the node, and what is asked for by name is in the snapshot.
+fn check_components(node: &Node, snapshot: &NodeSnapshot, wish: &Wish) -> Result<()> {
+    crate::capture::Wish { only: wish.only.clone(), skip: wish.skip.clone() }.check(node)?;
+    match wish.only.iter().find(|component| !snapshot.holds(component)) {
+        Some(component) => Err(Error::NotHeld {
+            snapshot: snapshot.record.id.short(),
+            component: component.clone(),
+        }),
+        None => Ok(()),
+    }
 }

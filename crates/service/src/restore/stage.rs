@@ -73,7 +73,7 @@ impl Ground<'_> {
             self.stage_one(node, snapshot, placement, &copy, restored)?;
         }
         for given in &plan.given {
-            let copy = beside(&given.placement.target, "dump", snapshot);
+            let copy = beside_all(plan, given, snapshot);
             staged.given.push((given.clone(), copy.clone()));
             self.stage_one(node, snapshot, &given.placement, &copy, restored)?;
             let located = node.component(&given.component)?;
@@ -107,6 +107,14 @@ impl Ground<'_> {
             }
         }
     }
+}
+
+/// A name for what a program takes: beside its place, and never in a folder that is swapped meanwhile.
+fn beside_all(plan: &Plan, given: &Given, snapshot: &NodeSnapshot) -> PathBuf {
+    let path = &given.placement.target;
+    let mut swapped = plan.placements.iter().map(|placement| &placement.target);
+    let around = swapped.find(|target| path.starts_with(target)).unwrap_or(path);
+    beside(&around.with_file_name(&given.component), "dump", snapshot)
 }
 
 /// A name beside a path: for what comes, and for what was.

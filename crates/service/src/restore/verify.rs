@@ -6,6 +6,7 @@ use std::time::Duration;
 use nodekeep_nodes::kind::{self, Outcome, Verified};
 use nodekeep_nodes::node::{Located, Node};
 use nodekeep_nodes::profile::{Kind, Variables};
+use nodekeep_nodes::system;
 
 use super::place::{Placement, join};
 use crate::error::{Error, Result};
@@ -68,6 +69,7 @@ fn verify_component(node: &Node, located: &Located<'_>, at: &Path) -> Verified {
         };
         all.checks.extend(found.checks.into_iter().map(name));
     }
+    system::verify(node, &component.name, at, &mut all);
     all
 }
 

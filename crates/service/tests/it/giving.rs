@@ -50,9 +50,9 @@ fn restore(machine: &Machine, profile: &str, wish: &Wish) -> Result<Restored, Er
 
 /// Copies that lie beside the node's data.
 fn copies(machine: &Machine) -> Vec<String> {
-    let entries = std::fs::read_dir(machine.data()).unwrap();
+    let entries = std::fs::read_dir(&machine.folder).unwrap();
     let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    names.filter(|name| name.contains(".nodekeep-")).collect()
+    names.filter(|name| name.contains(".nodekeep-dump-")).collect()
 }
 
 #[test]
