@@ -2,6 +2,8 @@
 
 mod backup;
 mod drill;
+mod fences;
 mod giving;
 mod lab;
+mod live;
 mod restore;
