@@ -2,6 +2,7 @@
 
 mod documents;
 mod errors;
+mod guts;
 mod healing;
 mod help;
 mod keys;

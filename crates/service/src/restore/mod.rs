@@ -102,6 +102,8 @@ pub struct Restored {
     pub took: Duration,
     /// From the stop to the start.
     pub down: Duration,
+    /// From the start to a healthy node; nothing if it was not started.
+    pub woke: Duration,
     /// Whether the node was started.
     pub started: bool,
     /// What went wrong after state was in place: it stands, and somebody must look.
@@ -283,6 +285,7 @@ impl Back<'_> {
             // A node whose data was not migrated must not start on it.
             return restored.problems.push(format!("{error}; the node was not started"));
         }
+        let begun = Instant::now();
         if !self.starts(restored) {
             return self.compare(state, staged, restored);
         }
@@ -293,6 +296,7 @@ impl Back<'_> {
         }
         if self.node.profile.service.start.is_some() {
             restored.health = health::wait_until_healthy(self.node, HEALTHY_WITHIN);
+            restored.woke = begun.elapsed();
         }
         let ill = restored.health.iter().filter(|seen| !seen.is_well);
         let ill: Vec<String> = ill.map(|seen| format!("{}: {}", seen.name, seen.detail)).collect();

@@ -146,6 +146,45 @@ fn components_can_be_chosen_and_the_snapshot_says_so() {
     drop(held);
 }
 
+/// What `sha256sum` says of a file.
+fn sha256sum(path: &std::path::Path) -> String {
+    let output = std::process::Command::new("sha256sum").arg(path).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().split(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn the_bytes_of_lines_that_are_stored_are_those_of_the_hash_that_is_told() {
+    let contents = [
+        "{\"a\":1}\n{\"a\":2}\n",
+        "{\"a\":1}\n{\"a\":2}\n{\"a\":",
+        "{\"a\":1}\n{\"a\":2}",
+        "{\"a\":1}\r\n\n\n{\"a\":2}\r\n{\"b",
+        "{\"a\":1}\n12",
+        "{\"torn",
+        "",
+    ];
+    for content in contents {
+        let machine = scene();
+        let held = database(&machine, 1);
+        lay(&machine.data(), &[("ledger/chain.jsonl", content)]);
+        let done = machine.back_up(&machine.node(PARTS));
+        // What is appended after the capture is not in it.
+        lay(&machine.data(), &[("ledger/chain.jsonl", &format!("{content}{{}}\n"))]);
+        let snapshot = machine.snapshots().pop().unwrap();
+        let elsewhere = machine.folder.join("elsewhere");
+        let moved = machine.node(PARTS).moved([("data".to_owned(), elsewhere.clone())].into());
+        let placements =
+            nodekeep_service::restore::place::placements(&snapshot, &moved, |_| true).unwrap();
+        nodekeep_service::restore::place::bring_all(&machine.ground(), &snapshot, &placements)
+            .unwrap();
+        let hashes = &done.manifest.components[0].hashes;
+        let stored = elsewhere.join("ledger/chain.jsonl");
+        assert_eq!(hashes["sha256"], sha256sum(&stored), "{content:?}: {}", read(&stored));
+        assert!(content.starts_with(&read(&stored)), "{content:?}");
+        drop(held);
+    }
+}
+
 #[test]
 fn nothing_is_left_behind_beside_the_data() {
     let machine = scene();

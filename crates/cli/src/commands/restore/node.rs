@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use nodekeep_nodes::fence::remedy::Remedy;
 use nodekeep_nodes::kind::back::WayBack;
 use nodekeep_nodes::node::Node;
+use nodekeep_nodes::system;
 use nodekeep_service::drill;
 use nodekeep_service::find::NodeSnapshot;
 use nodekeep_service::restore::place::{bring_all, placements};
@@ -56,6 +57,13 @@ impl Restore {
         let restored = ground.restore_node(&node, snapshot, &all, &wish)?;
         progress.close();
         app.output.say(restored_text(&node, snapshot, &restored))?;
+        let is_near = !target.repository.store().location().contains("://");
+        if let Some(targets) = system::targets(&node, restored.took, restored.woke, is_near) {
+            app.output.say(format!(
+                "\nAgainst the targets of its guide:\n{}",
+                render::indent(targets.trim_end())
+            ))?;
+        }
         app.output.document(&restored_document(&node, snapshot, &restored))?;
         if restored.problems.is_empty() {
             return Ok(());
