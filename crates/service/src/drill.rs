@@ -12,6 +12,7 @@ use nodekeep_nodes::kind::{Check, Outcome, postgres};
 use nodekeep_nodes::manifest::Status;
 use nodekeep_nodes::node::Node;
 use nodekeep_nodes::profile::{Kind, PostgresMethod, VerifyRule};
+use nodekeep_nodes::system;
 use nodekeep_repo::id::SnapshotId;
 
 use crate::backup::Ground;
@@ -141,9 +142,13 @@ impl Rehearsal {
                 self.bytes = bytes;
                 self.step("restore", Outcome::Passed, format!("{bytes} bytes into the sandbox"));
                 for placement in &placements {
-                    for (name, verified) in
+                    for (name, mut verified) in
                         verify_placement(node, snapshot, placement, &placement.target)
                     {
+                        // A restore does not ask this: what the node itself had lost must not keep the rest from coming back.
+                        if let Ok(located) = node.component(&name) {
+                            system::verify(node, &name, &located.path, &mut verified);
+                        }
                         self.component(snapshot, &name, verified);
                     }
                 }

@@ -15,7 +15,7 @@ use crate::find::NodeSnapshot;
 /// How long a copy may be checked by a program of its kind.
 const CHECK_WITHIN: Duration = Duration::from_secs(3600);
 
-/// Checks every component of a node where its folders say, by the rules of its kind: a copy that nobody uses.
+/// Checks every component of a node where its folders say, by the rules of its kind and of its system: a copy that nobody uses.
 ///
 /// # Errors
 /// If a component's path cannot be told.
@@ -24,7 +24,8 @@ pub fn verify_node(node: &Node) -> Result<Vec<(String, Verified)>> {
     let components = node.components()?.into_iter().filter(there);
     Ok(components
         .map(|located| {
-            let verified = verify_component(node, &located, &located.path);
+            let mut verified = verify_component(node, &located, &located.path);
+            system::verify(node, &located.component.name, &located.path, &mut verified);
             (located.component.name.clone(), verified)
         })
         .collect())
@@ -69,7 +70,6 @@ fn verify_component(node: &Node, located: &Located<'_>, at: &Path) -> Verified {
         };
         all.checks.extend(found.checks.into_iter().map(name));
     }
-    system::verify(node, &component.name, at, &mut all);
     all
 }
 
