@@ -183,11 +183,14 @@ fn service_class(error: &Service) -> Class {
         | Service::NotWhole { .. }
         | Service::Unsound { .. }
         | Service::NotANode { .. } => Class::Damaged,
-        Service::NoNode { .. } | Service::NoSnapshot { .. } | Service::Nothing { .. } => {
-            Class::NotFound
-        }
+        Service::NoNode { .. }
+        | Service::NoSnapshot { .. }
+        | Service::NotHeld { .. }
+        | Service::Nothing { .. } => Class::NotFound,
         Service::NodeExists { .. } => Class::WouldOverwrite,
-        Service::NoComponent { .. } | Service::NoRemedy { .. } => Class::Usage,
+        Service::NoComponent { .. } | Service::NoRemedy { .. } | Service::NeedsRunning { .. } => {
+            Class::Usage
+        }
         Service::Busy { .. } | Service::JobTaken { .. } | Service::DaemonRuns { .. } => {
             Class::TryAgain
         }
@@ -359,6 +362,12 @@ fn service_hint(error: &Service) -> Option<String> {
             "Nothing was put in place. Take an older snapshot (NODE@latest~1), or leave the component out: --skip NAME".to_owned()
         }
         Service::NoSnapshot { .. } => "`nodekeep snapshot list` shows what there is.".to_owned(),
+        Service::NotHeld { component, .. } => format!(
+            "Take the latest that has it: NODE@latest --component {component}"
+        ),
+        Service::NeedsRunning { component, .. } => format!(
+            "Start the node, or restore without --leave-stopped. Or leave it out for now: --skip {component}"
+        ),
         _ => return None,
     };
     Some(text)

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use nodekeep_nodes::fence::mark::Origin;
 use nodekeep_nodes::manifest::{ComponentRecord, Machine, Manifest, Note, Status, VERSION};
 use nodekeep_nodes::node::Node;
+use nodekeep_nodes::system;
 use nodekeep_repo::backup::{BackupOptions, BackupReport};
 use nodekeep_repo::monitor::Monitor;
 use nodekeep_repo::repository::Repository;
@@ -85,7 +86,8 @@ impl Ground<'_> {
         let view = holding.view();
         let capturing =
             Capturing { node, wish, view: &view, memory: &memory, staging: &mut staging };
-        let scene = capturing.run()?;
+        let mut scene = capturing.run()?;
+        warn(node, &mut scene.records);
         let roots = scene.roots(&view);
         if roots.is_empty() {
             return Err(nothing(node, &scene));
@@ -112,6 +114,15 @@ impl Ground<'_> {
         options.tags.push((TAG.to_owned(), node.name().to_owned()));
         options.attachments.extend(find::configuration(node)?);
         Ok(options)
+    }
+}
+
+/// What only its system knows of a node stands with the component that it is about.
+fn warn(node: &Node, records: &mut [ComponentRecord]) {
+    for (component, note) in system::warnings(node) {
+        if let Some(record) = records.iter_mut().find(|record| record.name == component) {
+            record.notes.push(note);
+        }
     }
 }
 

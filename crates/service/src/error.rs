@@ -113,6 +113,14 @@ pub enum Error {
         /// Which was asked for, in words.
         when: String,
     },
+    /// A snapshot without a component that was asked for.
+    #[error("snapshot {snapshot} does not have the component `{component}`")]
+    NotHeld {
+        /// Its id.
+        snapshot: String,
+        /// What was asked for.
+        component: String,
+    },
     /// Something of a snapshot cannot be restored whole.
     #[error("{}: {why}{}", path.display(), and_more(*more))]
     NotWhole {
@@ -146,6 +154,16 @@ pub enum Error {
     Rewinds {
         /// What the fence says.
         verdict: Box<Verdict>,
+    },
+    /// What the running node takes, and a node that stays stopped.
+    #[error(
+        "`{component}` of the node `{node}` goes back through the running node, which would stay stopped"
+    )]
+    NeedsRunning {
+        /// The node.
+        node: String,
+        /// The component.
+        component: String,
     },
     /// A remedy for a rule that does not need it, or that has no such remedy.
     #[error("`{rule}={remedy}` is no remedy here{}", listed(known))]

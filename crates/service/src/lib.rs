@@ -13,6 +13,7 @@ pub mod graft;
 pub mod holding;
 pub mod import;
 pub mod jobs;
+pub mod live;
 pub mod loose;
 pub mod notify;
 pub mod records;

@@ -220,15 +220,8 @@ impl Backup {
         opened.pin()?;
         remember(app, &opened, report.snapshot)?;
         self.tell(app, &opened, made.as_ref(), &source, &report)?;
-        app.output.document(&document(&opened, &report, made.is_some()))?;
-        if let Some(made) = &made {
-            made.confirm(app)?;
-        }
-        if report.errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Exit(exit::Class::Incomplete.exit_code()))
-        }
+        let told = document(&opened, &report, made.is_some());
+        conclude(app, made.as_ref(), &told, report.errors.is_empty())
     }
 
     /// The node that is meant, if a single word without a slash is.
@@ -590,6 +583,19 @@ pub fn still_missing(opened: &Opened, made: Option<&Made>, newest_ms: Option<i64
     lines.join("\n")
 }
 
+/// The last words of a backup into a repository: the document, the confirmation of new recovery words, and exit code 3 unless it is whole.
+fn conclude(app: &App, made: Option<&Made>, told: &Value, is_whole: bool) -> Result<()> {
+    app.output.document(told)?;
+    if let Some(made) = made {
+        made.confirm(app)?;
+    }
+    match is_whole {
+        true => Ok(()),
+        false => Err(Error::Exit(exit::Class::Incomplete.exit_code())),
+    }
+}
+
+/// What every backup into a repository tells; nodes and databases add to it.
 fn document(opened: &Opened, report: &BackupReport, made: bool) -> Value {
     let repository: &Repository = &opened.repository;
     json!({

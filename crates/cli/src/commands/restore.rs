@@ -37,6 +37,7 @@ Examples:
   nodekeep restore backup.nkb --target ./restored
   nodekeep restore guts --dry-run
   nodekeep restore guts@2026-11-19 --remedy consensus=without
+  nodekeep restore guts@latest --component config
   nodekeep restore relay1 --as-copy --target ./test-instance
 
 Also spelled: backup restore. recover, resync, restoresync, reset and clone print the restore they mean."))]
@@ -98,7 +99,7 @@ impl Restore {
         let Some(snapshot) = self.named() else {
             return worst_day::list(app);
         };
-        let target = target::open(app, snapshot, &self.base)?;
+        let target = target::open_with(app, snapshot, &self.base, &self.component)?;
         if let Some(of_node) = self.of_node(&target)? {
             return match self.as_copy {
                 true => self.as_copy(app, &target, &of_node),

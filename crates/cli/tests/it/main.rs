@@ -3,6 +3,7 @@
 mod configuration;
 mod documents;
 mod errors;
+mod guts;
 mod healing;
 mod help;
 mod keys;

@@ -2,7 +2,10 @@
 
 mod backup;
 mod drill;
+mod fences;
+mod giving;
 mod lab;
 mod notify;
+mod live;
 mod restore;
 mod schedule;

@@ -5,10 +5,9 @@ use nodekeep_service::backup::{NodeBackup, is_failure};
 use nodekeep_service::capture::Wish;
 use serde_json::json;
 
-use super::{Backup, holds, remember, repository_line, still_missing, took};
+use super::{Backup, conclude, document, holds, remember, repository_line, still_missing, took};
 use crate::commands::snapshot::unreadable;
-use crate::error::{Error, Result};
-use crate::exit;
+use crate::error::Result;
 use crate::nodes;
 use crate::progress::Progress;
 use crate::render;
@@ -36,22 +35,11 @@ impl Backup {
         if !missing.is_empty() && !self.dry_run {
             app.output.say(format!("\nStill missing:\n{missing}"))?;
         }
-        app.output.document(&json!({
-            "node": name,
-            "snapshot": done.report.snapshot.map(|id| id.hex()),
-            "whole": done.is_whole(),
-            "manifest": nodes::manifest_document(&done.manifest),
-            "counts": render::json::counts(&done.report.counts),
-            "unreadable": render::json::unreadable(&done.report.errors),
-            "seconds": done.report.elapsed.as_secs_f64(),
-        }))?;
-        if let Some(made) = &made {
-            made.confirm(app)?;
-        }
-        match done.is_whole() {
-            true => Ok(()),
-            false => Err(Error::Exit(exit::Class::Incomplete.exit_code())),
-        }
+        let mut told = document(&opened, &done.report, made.is_some());
+        told["node"] = json!(name);
+        told["whole"] = json!(done.is_whole());
+        told["manifest"] = nodes::manifest_document(&done.manifest);
+        conclude(app, made.as_ref(), &told, done.is_whole())
     }
 
     fn node_wish(&self) -> Wish {
