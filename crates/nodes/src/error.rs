@@ -81,6 +81,9 @@ pub enum Error {
         /// Why, and what to do instead.
         reason: String,
     },
+    /// An Axon, or a backup of one.
+    #[error(transparent)]
+    Axon(#[from] crate::axon::error::Error),
     /// It kept changing for longer than the patience.
     #[error("{}: no consistent copy within {} s: {reason}", path.display(), patience.as_secs())]
     Restless {

@@ -215,6 +215,7 @@ fn check(copy: &Path) -> Verification {
         chunks: &layout.chunks,
         looks: 0,
         pause: Duration::ZERO,
+        since: None,
     };
     verify(&request).unwrap()
 }
@@ -334,6 +335,7 @@ fn merged(root: &Path, copy: &Path) {
         update: false,
         skip_chunks: false,
         accept_sealed: false,
+        dry_run: false,
     };
     let refused = merging.run(&applets).unwrap_err().to_string();
     assert!(refused.starts_with("no envelope for the instance"), "{refused}");

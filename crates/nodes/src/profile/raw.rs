@@ -108,6 +108,8 @@ struct RawComponent {
     exclude: Vec<String>,
     #[serde(default)]
     identity: bool,
+    #[serde(default)]
+    on_request: bool,
 }
 
 #[derive(Deserialize)]
@@ -132,6 +134,9 @@ struct RawOptions {
     dump: Option<RawLine>,
     restore: Option<RawLine>,
     check: Option<RawLine>,
+    database: Option<String>,
+    chunks: Option<String>,
+    environment: Option<String>,
 }
 
 #[derive(Deserialize)]

@@ -7,7 +7,7 @@ use super::{
     RawOptions, RawPart, RawProfile, RawRoot, RawService, RawVariable, RawVerify,
 };
 use crate::profile::{
-    Advance, ChainRule, CommandRule, Component, Detect, FenceRule, HealthRule, Hold, HoldMethod,
+    Advance, AxonAppletsRule, AxonChunksRule, ChainRule, CommandRule, Component, Detect, FenceRule, HealthRule, Hold, HoldMethod,
     Hooks, JsonlRule, Kind, Line, MarkSource, Part, PostgresMethod, PostgresRule, Probe, Profile,
     Root, Service, SqliteRule, Variable, VerifyRule,
 };
@@ -78,6 +78,7 @@ impl RawComponent {
             schedule: self.schedule,
             exclude: self.exclude,
             identity: self.identity,
+            on_request: self.on_request,
         })
     }
 }
@@ -111,6 +112,14 @@ impl RawOptions {
             "postgres" => Kind::Postgres(self.postgres(place)?),
             "git" => Kind::Git,
             "command" => Kind::Command(self.command(place)?),
+            "axon-chunks" => Kind::AxonChunks(AxonChunksRule {
+                database: named(self.database.take(), "database", place)?,
+            }),
+            "axon-applets" => Kind::AxonApplets(AxonAppletsRule {
+                database: named(self.database.take(), "database", place)?,
+                chunks: named(self.chunks.take(), "chunks", place)?,
+                environment: named(self.environment.take(), "environment", place)?,
+            }),
             other => return Err(format!("{place}: unknown kind `{other}`; {KINDS}")),
         };
         match self.leftover() {
@@ -168,14 +177,21 @@ impl RawOptions {
             ("dump", self.dump.is_some()),
             ("restore", self.restore.is_some()),
             ("check", self.check.is_some()),
+            ("database", self.database.is_some()),
+            ("chunks", self.chunks.is_some()),
+            ("environment", self.environment.is_some()),
         ];
         present.iter().find(|(_, is_there)| *is_there).map(|(name, _)| *name)
     }
 }
 
 /// Every kind, for messages.
-const KINDS: &str =
-    "kinds are files, jsonl, jsonl-chain, sqlite, rocksdb, leveldb, postgres, git and command";
+const KINDS: &str = "kinds are files, jsonl, jsonl-chain, sqlite, rocksdb, leveldb, postgres, git, command, axon-chunks and axon-applets";
+
+/// The name of another component.
+fn named(given: Option<String>, option: &str, place: &str) -> Result<String, String> {
+    given.ok_or_else(|| format!("{place}: `{option}` names the component that holds it"))
+}
 
 impl RawChain {
     fn convert(self, place: &str) -> Result<ChainRule, String> {

@@ -16,6 +16,7 @@ fn look(board: &Board, looks: u32) -> Verification {
         chunks: &layout.chunks,
         looks,
         pause: Duration::from_millis(150),
+        since: None,
     };
     verify(&request).unwrap()
 }
@@ -113,6 +114,7 @@ fn a_copy_that_the_server_overtook_is_outdated() {
         chunks: &layout.chunks,
         looks: 2,
         pause: Duration::from_millis(1),
+        since: None,
     };
     let seen = verify(&request).unwrap();
     assert_eq!(seen.outdated[0].name, "applet Pipe_Dodger");
