@@ -18,6 +18,7 @@ pub mod identity;
 pub mod kind;
 pub mod manifest;
 pub mod node;
+pub mod old;
 pub mod position;
 pub mod process;
 pub mod profile;

@@ -21,7 +21,7 @@ use crate::fencing::look_of;
 use crate::find::NodeSnapshot;
 use crate::records::CERTIFICATE;
 use crate::restore::place::{bring_all, placements};
-use crate::restore::verify_placement;
+use crate::restore::{lying, verify_placement};
 use crate::state::make_folder;
 
 /// A sandbox that is removed when it goes out of use.
@@ -127,9 +127,10 @@ impl Rehearsal {
             Ok((bytes, placements)) => {
                 self.bytes = bytes;
                 self.step("restore", Outcome::Passed, format!("{bytes} bytes into the sandbox"));
+                let others = lying(node);
                 for placement in &placements {
                     for (name, verified) in
-                        verify_placement(node, snapshot, placement, &placement.target)
+                        verify_placement(node, snapshot, placement, &placement.target, &others)
                     {
                         self.component(snapshot, &name, verified);
                     }

@@ -71,6 +71,28 @@ pub enum Error {
         /// Those it has.
         known: Vec<String>,
     },
+    /// Names were chosen, and no component that was asked for can choose.
+    #[error("--select chooses in a component that has names in it{}", listed(choosers))]
+    NothingToChoose {
+        /// The node.
+        node: String,
+        /// Components that could.
+        choosers: Vec<String>,
+    },
+    /// A component that a snapshot does not hold.
+    #[error("snapshot {snapshot} does not hold the component `{component}`")]
+    NotHeld {
+        /// Its id.
+        snapshot: String,
+        /// What was asked for.
+        component: String,
+    },
+    /// Nothing can open what is to be given to others.
+    #[error("no snapshot of the node `{node}` holds both its database and its secret, so nothing opens the content to make envelopes for others")]
+    NoInstanceKey {
+        /// The node.
+        node: String,
+    },
     /// Nothing could be captured at all.
     #[error("nothing of the node `{node}` could be captured: {reason}")]
     Nothing {
@@ -154,6 +176,12 @@ pub enum Error {
         /// Why.
         reason: String,
     },
+}
+
+impl From<nodekeep_nodes::axon::error::Error> for Error {
+    fn from(error: nodekeep_nodes::axon::error::Error) -> Self {
+        Self::Node(error.into())
+    }
 }
 
 /// A result of this crate.

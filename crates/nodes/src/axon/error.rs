@@ -100,6 +100,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Something that would have to be overwritten.
+    #[error("{} is there already, and nothing is overwritten", path.display())]
+    Exists {
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// Applets that are not there.
     #[error("there is no applet {}; there are {}", named(names), named(there))]
     UnknownApplets {

@@ -1,6 +1,7 @@
 //! Bringing a node back: planned, judged by the fence, copied beside and checked while the node still runs; then stopped, put in place in
 //! one journaled step, started, and looked at.
 
+mod complete;
 pub mod place;
 pub mod swap;
 
@@ -17,12 +18,13 @@ use nodekeep_nodes::fence::remedy::{self, Remedy};
 use nodekeep_nodes::fence::retire::Claim;
 use nodekeep_nodes::health;
 use nodekeep_nodes::hooks::{self, Context};
-use nodekeep_nodes::kind::{self, Outcome, Verified};
+use nodekeep_nodes::kind::{self, Others, Outcome, Verified};
 use nodekeep_nodes::node::Node;
 use nodekeep_nodes::profile::FenceRule;
 use nodekeep_nodes::service::{Control, Stopped};
 use nodekeep_repo::repository::SnapshotRecord;
 
+use self::complete::Fetched;
 use self::place::{Placement, left_out, placements};
 use self::swap::Swap;
 use crate::backup::Ground;
@@ -49,6 +51,8 @@ pub struct Wish {
     pub accept_rollback: Option<String>,
     /// Whether the node stays stopped.
     pub leave_stopped: bool,
+    /// Whether content that the snapshot lacks stays missing; otherwise other snapshots give it.
+    pub skip_chunks: bool,
 }
 
 impl Wish {
@@ -98,6 +102,8 @@ pub struct Restored {
     pub down: Duration,
     /// Whether the node was started.
     pub started: bool,
+    /// What a person should know.
+    pub notes: Vec<String>,
     /// What went wrong after state was in place: it stands, and somebody must look.
     pub problems: Vec<String>,
 }
@@ -175,7 +181,7 @@ impl Ground<'_> {
         let plan = self.plan_restore(node, snapshot, all, wish)?;
         plan.refuse(node.name(), wish)?;
         let mut restored = Restored::default();
-        let staged = self.stage(node, snapshot, &plan, &mut restored)?;
+        let staged = self.stage(node, (snapshot, all), wish, &plan, &mut restored)?;
         let context = Context {
             node: node.name().to_owned(),
             snapshot: Some(snapshot.record.id.hex()),
@@ -188,7 +194,7 @@ impl Ground<'_> {
         let down = Instant::now();
         let switched = self.switch(node, snapshot, all, wish, (&plan, &staged), &mut restored);
         if let Err(error) = switched {
-            discard(&staged);
+            staged.discard();
             return Err(match start_again(&control, stopped) {
                 Ok(()) => error,
                 Err(problem) => problem,
@@ -204,11 +210,12 @@ impl Ground<'_> {
     fn stage(
         &self,
         node: &Node,
-        snapshot: &NodeSnapshot,
+        (snapshot, all): (&NodeSnapshot, &[SnapshotRecord]),
+        wish: &Wish,
         plan: &Plan,
         restored: &mut Restored,
-    ) -> Result<Vec<(Placement, PathBuf)>> {
-        let mut staged = Vec::new();
+    ) -> Result<Staged> {
+        let mut staged = Staged::default();
         for placement in &plan.placements {
             let beside = beside(&placement.target, "new", snapshot);
             remove(&beside)?;
@@ -218,10 +225,15 @@ impl Ground<'_> {
                 let inner = path.strip_prefix(&placement.target).unwrap_or(&path);
                 remove(&join(&beside, inner))?;
             }
-            let checked = verify_placement(node, snapshot, placement, &beside);
-            staged.push((placement.clone(), beside));
-            if let Some(error) = checked.iter().find_map(unsound) {
-                discard(&staged);
+            staged.placed.push((placement.clone(), beside));
+        }
+        let completed = self.complete(node, (snapshot, all), wish, &staged.placed, restored);
+        staged.fetched = completed.inspect_err(|_| staged.discard())?;
+        let others = complete::lying(node, &staged.placed);
+        for (placement, beside) in &staged.placed {
+            let checked = verify_placement(node, snapshot, placement, beside, &others);
+            if let Some(error) = checked.iter().find_map(|seen| unsound(snapshot, seen)) {
+                staged.discard();
                 return Err(error);
             }
             restored.verified.extend(checked);
@@ -236,7 +248,7 @@ impl Ground<'_> {
         snapshot: &NodeSnapshot,
         all: &[SnapshotRecord],
         wish: &Wish,
-        (plan, staged): (&Plan, &[(Placement, PathBuf)]),
+        (plan, staged): (&Plan, &Staged),
         restored: &mut Restored,
     ) -> Result<()> {
         let state = self.state.of(node.name())?;
@@ -246,14 +258,19 @@ impl Ground<'_> {
         }
         let verdict = self.plan_restore(node, snapshot, all, wish)?.verdict;
         decided(&verdict, wish)?;
-        self.apply_remedies(node, &verdict, wish, staged, restored)?;
+        self.apply_remedies(node, &verdict, wish, &staged.placed, restored)?;
         let mut swap = Swap::new(snapshot.record.id.hex());
-        for (placement, beside_it) in staged {
+        for (placement, beside_it) in &staged.placed {
             let aside = beside(&placement.target, "before", snapshot);
             // The same snapshot was restored before: what lay there before that is older than what lies there now.
             remove(&aside)?;
             let kept = left_out(placement, snapshot, node)?;
             swap.replace(beside_it, &placement.target, &aside, &kept)?;
+        }
+        for fetched in &staged.fetched {
+            let aside = beside(&fetched.target, "before", snapshot);
+            remove(&aside)?;
+            swap.adopt(&fetched.folder, &fetched.target, &aside)?;
         }
         swap.run(&state)?;
         restored.placed =
@@ -353,8 +370,8 @@ fn join(base: &Path, inner: &Path) -> PathBuf {
 }
 
 fn check_components(node: &Node, wish: &Wish) -> Result<()> {
-    let wish = crate::capture::Wish { only: wish.only.clone(), skip: wish.skip.clone() };
-    wish.check(node)
+    let (only, skip) = (wish.only.clone(), wish.skip.clone());
+    crate::capture::Wish { only, skip, ..Default::default() }.check(node)
 }
 
 /// Components that a remedy leaves out; a remedy that is none is refused.
@@ -426,10 +443,20 @@ fn remove(path: &Path) -> Result<()> {
     gone.map_err(Error::file(path, "cannot be removed"))
 }
 
-fn discard(staged: &[(Placement, PathBuf)]) {
-    for (_, beside) in staged {
-        // What cannot be removed is removed by the next restore of this snapshot.
-        _ = remove(beside);
+/// Copied and checked beside its place.
+#[derive(Default)]
+struct Staged {
+    placed: Vec<(Placement, PathBuf)>,
+    fetched: Vec<Fetched>,
+}
+
+impl Staged {
+    fn discard(&self) {
+        let placed = self.placed.iter().map(|(_, beside)| beside);
+        for folder in placed.chain(self.fetched.iter().map(|fetched| &fetched.folder)) {
+            // What cannot be removed is removed by the next restore of this snapshot.
+            _ = remove(folder);
+        }
     }
 }
 
@@ -440,13 +467,21 @@ fn discard(staged: &[(Placement, PathBuf)]) {
 pub fn verify_node(node: &Node) -> Result<Vec<(String, Verified)>> {
     let there =
         |located: &nodekeep_nodes::node::Located<'_>| located.path.symlink_metadata().is_ok();
-    let components = node.components()?.into_iter().filter(there);
+    let others = lying(node);
+    let wanted =
+        |located: &nodekeep_nodes::node::Located<'_>| there(located) && !located.component.on_request;
+    let components = node.components()?.into_iter().filter(wanted);
     Ok(components
         .map(|located| {
-            let verified = verify_component(node, &located, &located.path);
+            let verified = verify_component(node, &located, &located.path, &others);
             (located.component.name.clone(), verified)
         })
         .collect())
+}
+
+/// Where a node's components lie.
+pub fn lying(node: &Node) -> Others {
+    complete::lying(node, &[])
 }
 
 /// Checks every component of a placement by the rules of its kind, where it was copied to.
@@ -455,6 +490,7 @@ pub fn verify_placement(
     snapshot: &NodeSnapshot,
     placement: &Placement,
     at: &Path,
+    others: &Others,
 ) -> Vec<(String, Verified)> {
     let mut verified = Vec::new();
     for located in node.components().unwrap_or_default() {
@@ -465,7 +501,8 @@ pub fn verify_placement(
         else {
             continue;
         };
-        verified.push((name.clone(), verify_component(node, &located, &join(at, inner))));
+        let at = join(at, inner);
+        verified.push((name.clone(), verify_component(node, &located, &at, others)));
     }
     verified
 }
@@ -474,16 +511,17 @@ fn verify_component(
     node: &Node,
     located: &nodekeep_nodes::node::Located<'_>,
     at: &Path,
+    others: &Others,
 ) -> Verified {
     let variables = node.variables();
     let component = located.component;
-    let mut all = check(&component.kind, at, &variables);
+    let mut all = check(&component.kind, at, others, &variables);
     for part in &component.parts {
         let path = at.join(&part.path);
         if path.symlink_metadata().is_err() {
             continue;
         }
-        let found = check(&part.kind, &path, &variables);
+        let found = check(&part.kind, &path, others, &variables);
         all.position.join(&found.position);
         all.hashes.extend(found.hashes);
         let name = |check: kind::Check| kind::Check {
@@ -498,16 +536,25 @@ fn verify_component(
 fn check(
     kind: &nodekeep_nodes::profile::Kind,
     at: &Path,
+    others: &Others,
     variables: &nodekeep_nodes::profile::Variables,
 ) -> Verified {
-    kind::verify(kind, at, variables, CHECK_WITHIN).unwrap_or_else(|error| {
+    kind::verify(kind, at, others, variables, CHECK_WITHIN).unwrap_or_else(|error| {
         let mut failed = Verified::default();
         failed.check(kind.word(), Outcome::Failed, error.to_string());
         failed
     })
 }
 
-fn unsound((component, verified): &(String, Verified)) -> Option<Error> {
+/// What the snapshot says it lacks is told when it is back, and is no reason to lose the rest.
+fn unsound(
+    snapshot: &NodeSnapshot,
+    (component, verified): &(String, Verified),
+) -> Option<Error> {
+    let record = snapshot.manifest.components.iter().find(|record| record.name == *component);
+    if record.is_some_and(|record| !record.missing.is_empty()) {
+        return None;
+    }
     let failed = verified.checks.iter().find(|check| check.outcome == Outcome::Failed)?;
     Some(Error::Unsound {
         component: component.clone(),

@@ -59,7 +59,7 @@ impl Backup {
         if self.consensus_only {
             only.push("consensus".to_owned());
         }
-        Wish { only, skip: self.skip.clone() }
+        Wish { only, skip: self.skip.clone(), ..Wish::default() }
     }
 }
 

@@ -128,6 +128,7 @@ impl Restore {
             remedies,
             accept_rollback: self.accept_rollback.clone(),
             leave_stopped: self.leave_stopped,
+            skip_chunks: false,
         })
     }
 

@@ -1,0 +1,147 @@
+//! What a restored component still lacks: content that its snapshot did not have comes from others, and what would make the node throw
+//! content away is removed.
+
+use std::path::{Path, PathBuf};
+
+use nodekeep_nodes::axon::verify::manifests;
+use nodekeep_nodes::kind::{self, Other, Others};
+use nodekeep_nodes::node::{Located, Node};
+use nodekeep_nodes::profile::{AxonChunksRule, Kind};
+use nodekeep_repo::repository::SnapshotRecord;
+
+use super::place::Placement;
+use super::{Restored, Wish, beside, join, remove};
+use crate::backup::Ground;
+use crate::error::Result;
+use crate::fetch::{Sources, Wanted};
+use crate::find::NodeSnapshot;
+
+/// How many of what is missing are named.
+const NAMED: usize = 10;
+
+/// Content that was fetched for a component that the snapshot does not hold.
+#[derive(Debug)]
+pub(super) struct Fetched {
+    /// Where it lies until the node has stopped.
+    pub(super) folder: PathBuf,
+    /// Where it belongs.
+    pub(super) target: PathBuf,
+}
+
+/// Where the copies of components lie that are about to be put in place; what the node uses, where a component stays.
+pub(super) fn lying(node: &Node, staged: &[(Placement, PathBuf)]) -> Others {
+    let mut others = Others::new();
+    for located in node.components().unwrap_or_default() {
+        let copy = copy_of(&located, staged).unwrap_or_else(|| located.path.clone());
+        if copy.symlink_metadata().is_ok() {
+            let live = located.path.clone();
+            others.insert(located.component.name.clone(), Other { copy, live });
+        }
+    }
+    others
+}
+
+/// The staged copy of a component.
+fn copy_of(located: &Located<'_>, staged: &[(Placement, PathBuf)]) -> Option<PathBuf> {
+    staged.iter().find_map(|(placement, beside)| {
+        let is_in = placement.components.contains(&located.component.name);
+        let inner = located.path.strip_prefix(&placement.target).ok().filter(|_| is_in)?;
+        Some(join(beside, inner))
+    })
+}
+
+impl Ground<'_> {
+    /// Completes what is staged, while the node still runs.
+    ///
+    /// # Errors
+    /// If the repository cannot be read or a file cannot be written. What is found nowhere is told, and is no error.
+    pub(super) fn complete(
+        &self,
+        node: &Node,
+        (snapshot, all): (&NodeSnapshot, &[SnapshotRecord]),
+        wish: &Wish,
+        staged: &[(Placement, PathBuf)],
+        restored: &mut Restored,
+    ) -> Result<Vec<Fetched>> {
+        let mut fetched = Vec::new();
+        for located in node.components()? {
+            let kind = &located.component.kind;
+            let copy = copy_of(&located, staged);
+            if let Some(copy) = &copy {
+                restored.notes.extend(kind::mend(kind, copy)?);
+            }
+            let Kind::AxonChunks(rule) = kind else { continue };
+            let lacking = lacking(node, rule, &located, staged)?;
+            if lacking.is_empty() || !wish.wants(&located.component.name) {
+                continue;
+            }
+            let sources = Sources { near: snapshot, all, component: &located.component.name };
+            let folder = beside(&located.path, "fetched", snapshot);
+            remove(&folder)?;
+            let into = copy.clone().unwrap_or_else(|| folder.clone());
+            let left = match wish.skip_chunks {
+                true => lacking,
+                false => self.fetch_beside(sources, lacking, &into, restored)?,
+            };
+            tell(&left, &located.component.name, restored);
+            if copy.is_none() && folder.exists() {
+                fetched.push(Fetched { folder, target: located.path.clone() });
+            }
+        }
+        Ok(fetched)
+    }
+
+    fn fetch_beside(
+        &self,
+        sources: Sources<'_>,
+        lacking: Vec<Wanted>,
+        into: &Path,
+        restored: &mut Restored,
+    ) -> Result<Vec<Wanted>> {
+        let count = lacking.len();
+        let scratch = into.with_extension("nodekeep-fetching");
+        remove(&scratch)?;
+        let left = self.fetch(sources, lacking, into, &scratch);
+        remove(&scratch)?;
+        let left = left?;
+        if left.len() < count {
+            let found = count - left.len();
+            restored.notes.push(format!("{found} contents came from other snapshots of the node"));
+        }
+        Ok(left)
+    }
+}
+
+/// What the restored rows name and is not whole in the copy, or where the node keeps it if that stays. Nothing if the rows stay.
+fn lacking(
+    node: &Node,
+    rule: &AxonChunksRule,
+    chunks: &Located<'_>,
+    staged: &[(Placement, PathBuf)],
+) -> Result<Vec<Wanted>> {
+    let database = node.component(&rule.database)?;
+    let Some(database) = copy_of(&database, staged) else { return Ok(Vec::new()) };
+    let folder = copy_of(chunks, staged).unwrap_or_else(|| chunks.path.clone());
+    let all = manifests(&database).map_err(nodekeep_nodes::error::Error::from)?;
+    let wanted = all.into_iter().map(|(of, manifest)| Wanted { of, manifest });
+    let (whole, lacking): (Vec<Wanted>, Vec<Wanted>) =
+        wanted.partition(|wanted| wanted.is_whole(&folder));
+    // Two rows of one content under two keys: the newer one's chunks are there.
+    let is_superseded = |wanted: &Wanted| {
+        whole.iter().any(|other| other.manifest.content_hash == wanted.manifest.content_hash)
+    };
+    Ok(lacking.into_iter().filter(|wanted| !is_superseded(wanted)).collect())
+}
+
+fn tell(left: &[Wanted], component: &str, restored: &mut Restored) {
+    if left.is_empty() {
+        return;
+    }
+    let named: Vec<&str> = left.iter().take(NAMED).map(|wanted| wanted.of.as_str()).collect();
+    let more = match left.len().checked_sub(NAMED) {
+        None | Some(0) => String::new(),
+        Some(more) => format!(" and {more} more"),
+    };
+    let of = named.join(", ");
+    restored.problems.push(format!("`{component}` lacks the content of {of}{more}"));
+}
