@@ -3,6 +3,8 @@
 //! Signed and encrypted objects are signed and encrypted here first, with fixed keys: what protects a parser from strangers
 //! does not protect it from a member of the roster, and would keep the fuzzer out.
 
+pub mod axon;
+
 use std::io::{Read, Write};
 use std::sync::Arc;
 

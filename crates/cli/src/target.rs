@@ -57,6 +57,27 @@ pub fn open(app: &App, text: &str, bases: &[PathBuf]) -> Result<Target> {
     Ok(Target { repository, record, inside: None })
 }
 
+/// The same; `latest` of a node is the newest that this component can be had from.
+///
+/// # Errors
+/// If nothing or several match, or no key at hand reads it.
+pub fn of_component(
+    app: &App,
+    text: &str,
+    bases: &[PathBuf],
+    component: Option<&str>,
+) -> Result<Target> {
+    let reference = refs::parse(text)?;
+    let (Reference::Node { name, when }, Some(component)) = (&reference, component) else {
+        return open(app, text, bases);
+    };
+    let repository = app.open(Need::Read)?.repository;
+    let records = snapshots(&repository)?;
+    let (of_it, _) = nodes::of_node(&records, name);
+    let record = nodes::pick(&of_it, name, &when.clone().into(), Some(component))?.record.clone();
+    Ok(Target { repository, record, inside: None })
+}
+
 /// Finds a snapshot in an open repository.
 ///
 /// # Errors

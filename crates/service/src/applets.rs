@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use nodekeep_nodes::axon::applet::{Applet, select};
+use nodekeep_nodes::axon::database::HolderKind;
 use nodekeep_nodes::axon::export::{Export, Exported};
 use nodekeep_nodes::axon::instance::{Instance, Known, known};
 use nodekeep_nodes::axon::key::Recipient;
@@ -62,6 +63,19 @@ pub fn component_of(node: &Node) -> Option<(&Component, &AxonAppletsRule)> {
 pub fn trusted_by(node: &Node) -> Result<Known> {
     let (_, rule) = rule_of(node)?;
     Ok(known(&node.component(&rule.database)?.path)?)
+}
+
+/// Gives the applets of an instance in use envelopes, with its own key.
+///
+/// # Errors
+/// If its key cannot be opened, or some content does not open with it: then nothing changed.
+pub fn rekey_live(node: &Node, recipients: &[Recipient], prune: bool) -> Result<Rekeyed> {
+    let (_, rule) = rule_of(node)?;
+    let database = node.component(&rule.database)?.path;
+    let secret = SecretKey::from_env_file(&node.component(&rule.environment)?.path)?;
+    let instance = Instance::open(&database, &secret)?;
+    let rekeying = Rekeying { instance: &instance, recipients, prune };
+    Ok(rekeying.database(&database, &HolderKind::APPLETS)?)
 }
 
 fn rule_of(node: &Node) -> Result<(&Component, &AxonAppletsRule)> {

@@ -21,7 +21,7 @@ use crate::staging::Staging;
 pub type Memory = BTreeMap<String, serde_json::Value>;
 
 /// How often a component is captured again because another was ahead of its copy.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 8;
 
 /// Which components are wanted.
 #[derive(Debug, Clone, Default)]

@@ -79,6 +79,12 @@ pub enum Error {
         /// Components that could.
         choosers: Vec<String>,
     },
+    /// A component in use of which nothing can be told.
+    #[error("`{component}` changes while it is in use, and can be checked in a copy only")]
+    OnlyInCopy {
+        /// Which.
+        component: String,
+    },
     /// A component that a snapshot does not hold.
     #[error("snapshot {snapshot} does not hold the component `{component}`")]
     NotHeld {

@@ -7,7 +7,8 @@ use nodekeep_nodes::kind::{Check as Seen, Outcome};
 use nodekeep_repo::check::{CheckOptions, CheckReport, Problem};
 use nodekeep_repo::id::SnapshotId;
 use nodekeep_repo::repository::Repository;
-use nodekeep_service::restore::verify_node;
+use nodekeep_nodes::kind::Verified;
+use nodekeep_service::restore::{verify_live, verify_node};
 use serde_json::{Value, json};
 
 use super::snapshot::reference_help;
@@ -35,6 +36,7 @@ Examples:
   nodekeep check ./notes@latest --data
   nodekeep check backup.nkb --data
   nodekeep check guts --data-dir /tmp/guts-test
+  nodekeep check board --component applets
 
 Also spelled: verify, repo check, backup verify."))]
 pub struct Check {
@@ -53,6 +55,9 @@ pub struct Check {
     /// Of a node: check the data in this folder by the rules of the node's kinds instead of the repository
     #[arg(long, value_name = "DIR", requires = "snapshot")]
     data_dir: Option<PathBuf>,
+    /// Of a node: check this component where it is in use, instead of the repository: chunks and applets of an Axon
+    #[arg(long, value_name = "NAME", requires = "snapshot", conflicts_with = "data_dir")]
+    component: Vec<String>,
     #[arg(long, hide = true)]
     full: bool,
     /// Bases of an incremental or differential file, if they do not lie beside it
@@ -64,6 +69,10 @@ impl Check {
     pub fn run(&self, app: &App) -> Result<()> {
         if let (Some(folder), Some(name)) = (&self.data_dir, &self.snapshot) {
             return check_folder(app, name, folder);
+        }
+        if let (false, Some(name)) = (self.component.is_empty(), &self.snapshot) {
+            let node = nodes::state(app).load(name)?;
+            return tell_checked(app, name, None, verify_live(&node, &self.component)?);
         }
         let (repository, snapshot) = self.scope(app)?;
         let options = CheckOptions { data: self.data, snapshot, threads: app.settings.threads };
@@ -179,7 +188,16 @@ fn check_folder(app: &App, name: &str, folder: &PathBuf) -> Result<()> {
     if let Some(main) = node.profile.roots.first() {
         paths.insert(main.name.clone(), folder.clone());
     }
-    let checked = verify_node(&node.moved(paths))?;
+    tell_checked(app, name, Some(&folder), verify_node(&node.moved(paths))?)
+}
+
+/// Every check on a line. Of a node in use no folder is named.
+fn tell_checked(
+    app: &App,
+    name: &str,
+    folder: Option<&PathBuf>,
+    checked: Vec<(String, Verified)>,
+) -> Result<()> {
     let checks: Vec<(String, Seen)> = checked
         .into_iter()
         .flat_map(|(name, verified)| {

@@ -73,7 +73,7 @@ pub enum Error {
     },
     /// Content that the key at hand does not open: nothing was changed.
     #[error(
-        "no envelope for the instance {fingerprint} in {} of {total} manifests: {}; nothing was changed. Re-key the backup with the key of an instance that can open it",
+        "no envelope for the instance {fingerprint} in {} of {total} manifests: {}; nothing was changed",
         holders.len(), named(holders)
     )]
     NoEnvelope {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{Captured, Graft, Other, Outcome, Request, Verified, With};
+use super::{Captured, Choice, Graft, Other, Others, Outcome, Request, Verified, With, other};
 use crate::axon::applet::{Applet, select};
 use crate::axon::chunks::{self, FlawKind};
 use crate::axon::export::{Export, Exported};
@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub fn capture(request: &Request<'_>, rule: &AxonAppletsRule) -> Result<Captured> {
     let database = &request.other(&rule.database)?.live;
     let Other { live: chunks, .. } = request.other(&rule.chunks)?;
-    let applets = settled(database, chunks, request)?;
+    let applets = settled(database, chunks, request.choice)?;
     let export = Export {
         applets: &applets,
         into: request.staging,
@@ -47,11 +47,11 @@ pub fn capture(request: &Request<'_>, rule: &AxonAppletsRule) -> Result<Captured
 }
 
 /// The chosen applets, read until rows and chunks fit together or the patience ends.
-fn settled(database: &Path, chunks: &Path, request: &Request<'_>) -> Result<Vec<Applet>> {
+fn settled(database: &Path, chunks: &Path, choice: &Choice) -> Result<Vec<Applet>> {
     let mut looks = 0;
     loop {
-        let applets = select(database::applets(database, chunks)?, &request.choice.select)?;
-        let is_last = looks == LOOKS || request.choice.skip_chunks;
+        let applets = select(database::applets(database, chunks)?, &choice.select)?;
+        let is_last = looks == LOOKS || choice.skip_chunks;
         if is_last || applets.iter().all(fits) {
             return Ok(applets);
         }
@@ -101,6 +101,32 @@ fn left_out(applets: &[Applet]) -> Vec<Missing> {
             why: "left-out".to_owned(),
         })
         .collect()
+}
+
+/// Looks at every applet of an instance in use, with what users saved in it: each chunk, and for how many there are envelopes.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn verify_live(path: &Path, rule: &AxonAppletsRule, others: &Others) -> Result<Verified> {
+    let database = &other(others, &rule.database, path)?.live;
+    let chunks = &other(others, &rule.chunks, path)?.live;
+    let choice = Choice::default();
+    let applets = settled(database, chunks, &choice)?;
+    let mut verified = Verified::default();
+    for (holder, content) in applets.iter().flat_map(Applet::contents) {
+        let (flaws, bytes) = chunks::examine(&content.folder, &content.manifest);
+        let hash = content.manifest.content_hash;
+        match flaws.first() {
+            None => {
+                let (count, readers) = (content.manifest.chunk_hashes.len(), content.manifest.recipients().count());
+                let detail = format!("{count} chunks, {bytes} bytes, envelopes for {readers}, content {hash}");
+                verified.check(&holder, Outcome::Passed, detail);
+            }
+            Some(flaw) => verified.check(&holder, Outcome::Failed, format!("{flaw}; content {hash}")),
+        }
+    }
+    verified.position.count("applets", applets.len() as u64);
+    Ok(verified)
 }
 
 /// Reads a backup directory and every chunk in it.

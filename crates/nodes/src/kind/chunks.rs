@@ -112,23 +112,45 @@ pub fn verify(path: &Path, rule: &AxonChunksRule, others: &Others) -> Result<Ver
         pause: Duration::ZERO,
         since: None,
     })?;
-    let figures = format!("{} chunks of {} contents, {} bytes", seen.chunks, seen.contents, seen.bytes);
-    match faults(&seen) {
-        Some(text) => verified.check("chunks", Outcome::Failed, text),
-        None => verified.check("chunks", Outcome::Passed, figures),
-    }
-    for note in judged(&seen).notes.into_iter().filter(|note| note.code != "wrong-chunks") {
-        verified.check(&note.code, Outcome::Passed, note.text);
-    }
+    report(&seen, &mut verified);
     let (count, stale) = verify::caches(path)?;
     let detail = match stale.as_slice() {
         [] => format!("{count}, none stale"),
         stale => format!("{} of {count} are stale: Axon would delete the chunks beside them; a restore removes them", stale.len()),
     };
     verified.check("cached manifests", Outcome::Passed, detail);
+    Ok(verified)
+}
+
+/// Checks the chunks of an instance in use.
+///
+/// # Errors
+/// If the database or the folder cannot be read.
+pub fn verify_live(path: &Path, rule: &AxonChunksRule, others: &Others) -> Result<Verified> {
+    let mut verified = Verified::default();
+    let seen = verify::verify(&verify::Request {
+        database: &other(others, &rule.database, path)?.live,
+        live: None,
+        chunks: path,
+        looks: LOOKS,
+        pause: PAUSE,
+        since: None,
+    })?;
+    report(&seen, &mut verified);
+    Ok(verified)
+}
+
+fn report(seen: &Verification, verified: &mut Verified) {
+    let figures = format!("{} chunks of {} contents, {} bytes", seen.chunks, seen.contents, seen.bytes);
+    match faults(seen) {
+        Some(text) => verified.check("chunks", Outcome::Failed, text),
+        None => verified.check("chunks", Outcome::Passed, figures),
+    }
+    for note in judged(seen).notes.into_iter().filter(|note| note.code != "wrong-chunks") {
+        verified.check(&note.code, Outcome::Passed, note.text);
+    }
     verified.position.count("contents", seen.contents);
     verified.position.count("chunks", seen.chunks);
-    Ok(verified)
 }
 
 /// Removes every `.manifest` that does not fit the chunks beside it: Axon deletes such chunks at the next read.

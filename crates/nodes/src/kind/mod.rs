@@ -86,6 +86,18 @@ pub fn look_back(
     }
 }
 
+/// Looks at a component that is in use, where its kind can tell what is wrong from what only changes; `None` where it cannot.
+///
+/// # Errors
+/// If it cannot be looked at.
+pub fn verify_live(kind: &Kind, path: &Path, others: &Others) -> Result<Option<Verified>> {
+    match kind {
+        Kind::AxonChunks(rule) => chunks::verify_live(path, rule, others).map(Some),
+        Kind::AxonApplets(rule) => applets::verify_live(path, rule, others).map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// What a snapshot without this component lacks, where the kind can name it.
 ///
 /// # Errors

@@ -41,6 +41,20 @@ pub(super) fn lying(node: &Node, staged: &[(Placement, PathBuf)]) -> Others {
     others
 }
 
+/// What the snapshot lacks, for the plan.
+pub(super) fn planned(snapshot: &NodeSnapshot, wish: &Wish) -> Vec<String> {
+    let how = match wish.skip_chunks {
+        true => "stay missing",
+        false => "are looked for in the other snapshots",
+    };
+    let components = snapshot.manifest.components.iter();
+    let lacking = components.filter(|c| !c.missing.is_empty() && wish.wants(&c.name));
+    let text = |record: &nodekeep_nodes::manifest::ComponentRecord| {
+        format!("{} things of `{}` are not in this snapshot and {how}", record.missing.len(), record.name)
+    };
+    lacking.map(text).collect()
+}
+
 /// The staged copy of a component.
 fn copy_of(located: &Located<'_>, staged: &[(Placement, PathBuf)]) -> Option<PathBuf> {
     staged.iter().find_map(|(placement, beside)| {

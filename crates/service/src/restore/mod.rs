@@ -144,6 +144,7 @@ impl Ground<'_> {
             wish.wants(component) && !without.iter().any(|name| name == component)
         })?;
         let machine = self.state.machine(&self.host)?;
+        let lacking = complete::planned(snapshot, wish);
         Ok(Plan {
             placements,
             without,
@@ -151,7 +152,7 @@ impl Ground<'_> {
             claim: recorded.claim(&machine),
             is_running: control.is_running()?,
             saw_live: live.is_some(),
-            notes: recorded.notes.iter().map(|note| note.text.clone()).collect(),
+            notes: recorded.notes.iter().map(|note| note.text.clone()).chain(lacking).collect(),
         })
     }
 
@@ -477,6 +478,24 @@ pub fn verify_node(node: &Node) -> Result<Vec<(String, Verified)>> {
             (located.component.name.clone(), verified)
         })
         .collect())
+}
+
+/// Checks components of a node in use, by name.
+///
+/// # Errors
+/// If there is no such component, its kind can only be checked in a copy, or it cannot be looked at.
+pub fn verify_live(node: &Node, names: &[String]) -> Result<Vec<(String, Verified)>> {
+    let (only, skip) = (names.to_vec(), Vec::new());
+    crate::capture::Wish { only, skip, ..Default::default() }.check(node)?;
+    let others = lying(node);
+    let mut all = Vec::new();
+    for name in names {
+        let located = node.component(name)?;
+        let verified = kind::verify_live(&located.component.kind, &located.path, &others)?;
+        let verified = verified.ok_or_else(|| Error::OnlyInCopy { component: name.clone() })?;
+        all.push((name.clone(), verified));
+    }
+    Ok(all)
 }
 
 /// Where a node's components lie.

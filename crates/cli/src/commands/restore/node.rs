@@ -128,12 +128,12 @@ impl Restore {
             remedies,
             accept_rollback: self.accept_rollback.clone(),
             leave_stopped: self.leave_stopped,
-            skip_chunks: false,
+            skip_chunks: self.applets.skip_chunks,
         })
     }
 
     /// The node as it is registered here; on a bare machine as the snapshot carries it. Folders may be given anew.
-    fn registered(&self, state: &State, snapshot: &NodeSnapshot) -> Result<Node> {
+    pub(super) fn registered(&self, state: &State, snapshot: &NodeSnapshot) -> Result<Node> {
         let name = &snapshot.manifest.node;
         let node = match state.names()?.contains(name) {
             true => state.load(name)?,
@@ -229,10 +229,12 @@ fn restored_text(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) -> S
         ("down", render::duration(restored.down)),
         ("time", render::took(restored.bytes, restored.took)),
     ]);
+    let notes: Vec<String> = restored.notes.iter().map(|note| format!("\nNote: {note}")).collect();
     format!(
-        "\nRestored the node {} from snapshot {}\n{fields}",
+        "\nRestored the node {} from snapshot {}\n{fields}{}",
         node.name(),
-        snapshot.record.id.short()
+        snapshot.record.id.short(),
+        notes.concat()
     )
 }
 
@@ -265,6 +267,7 @@ fn restored_document(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) 
         "health": restored.health.iter().map(|seen| json!({
             "name": seen.name, "well": seen.is_well, "detail": seen.detail,
         })).collect::<Vec<_>>(),
+        "notes": restored.notes,
         "problems": restored.problems,
         "down_seconds": restored.down.as_secs_f64(),
         "seconds": restored.took.as_secs_f64(),
