@@ -30,7 +30,9 @@ pub enum Error {
     #[error("the node `{node}` has the profile `{profile}`, which has no such maintenance")]
     NotForProfile { node: String, profile: String },
     /// A folder for a node whose old tools are not known.
-    #[error("the node `{node}` has the profile `{profile}`, and no backups of its own tools are known")]
+    #[error(
+        "the node `{node}` has the profile `{profile}`, and no backups of its own tools are known"
+    )]
     NoOldTool { node: String, profile: String },
     /// A file of this machine.
     #[error("cannot {action} {}: {source}", path.display())]

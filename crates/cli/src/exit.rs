@@ -201,9 +201,10 @@ fn service_class(error: &Service) -> Class {
 
 fn axon_class(error: &Axon) -> Class {
     match error {
-        Axon::NoEnvelope { .. } | Axon::Secret { .. } | Axon::Instance { .. } | Axon::Key { .. } => {
-            Class::WrongKey
-        }
+        Axon::NoEnvelope { .. }
+        | Axon::Secret { .. }
+        | Axon::Instance { .. }
+        | Axon::Key { .. } => Class::WrongKey,
         Axon::UnknownApplets { .. } => Class::NotFound,
         Axon::Exists { .. } => Class::WouldOverwrite,
         Axon::Manifest { .. } | Axon::Content { .. } | Axon::Backup { .. } => Class::Damaged,

@@ -69,7 +69,11 @@ fn of_relay(data: &Path, folder: &Path) -> Result<OldBackup> {
     Ok(OldBackup {
         taken_at: found.taken_at.as_deref().and_then(|text| text.parse().ok()),
         parts: found.parts.iter().map(part).collect(),
-        missing: found.missing.iter().map(|(name, why)| ((*name).to_owned(), why.clone())).collect(),
+        missing: found
+            .missing
+            .iter()
+            .map(|(name, why)| ((*name).to_owned(), why.clone()))
+            .collect(),
         never: Vec::new(),
         report: found.report(),
     })
@@ -85,7 +89,8 @@ fn of_axon(node: &Node, component: &str, folder: &Path) -> Result<OldBackup> {
     };
     let mut notes: Vec<Note> = found.notes.iter().map(|note| Note::new("import", note)).collect();
     if !found.faults.is_empty() {
-        let text = format!("{} of {} chunks are missing or wrong", found.faults.len(), found.chunks);
+        let text =
+            format!("{} of {} chunks are missing or wrong", found.faults.len(), found.chunks);
         notes.push(Note::new("wrong-chunks", text));
     }
     let part = OldPart {

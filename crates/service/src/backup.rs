@@ -100,7 +100,8 @@ impl Ground<'_> {
             scene.parts.clone(),
             Some(holding),
         );
-        let teller = Arc::new(Teller { back: Some(LookBack::of(node, scene.others, since)), ..teller });
+        let teller =
+            Arc::new(Teller { back: Some(LookBack::of(node, scene.others, since)), ..teller });
         let source = NodeSource::new(roots, scene.grafts, scene.parts, teller.attach());
         let mut options = self.options(node, options)?;
         options.attachments.extend(carried);
@@ -241,10 +242,6 @@ impl Teller {
         if let Some(back) = &self.back {
             back.tell(&mut components);
         }
-        Manifest {
-            hold_notes: told.clone(),
-            components,
-            ..self.draft.clone()
-        }
+        Manifest { hold_notes: told.clone(), components, ..self.draft.clone() }
     }
 }

@@ -354,7 +354,10 @@ fn skip(located: &Located<'_>, record: &mut ComponentRecord, scene: &Scene) {
     match kind::left_out(&located.component.kind, &scene.others) {
         Ok(missing) if missing.is_empty() => {}
         Ok(missing) => {
-            let text = format!("{} contents are not in this snapshot; a restore brings them from others that have them", missing.len());
+            let text = format!(
+                "{} contents are not in this snapshot; a restore brings them from others that have them",
+                missing.len()
+            );
             record.notes.push(Note::new("left-out", text));
             record.missing = missing;
         }

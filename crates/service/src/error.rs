@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use nodekeep_nodes::error::Error as NodeError;
+use nodekeep_nodes::error::{Error as NodeError, FileError};
 use nodekeep_nodes::fence::judge::Verdict;
 use nodekeep_nodes::fence::remedy::Failure as RemedyFailure;
 use nodekeep_nodes::hold::HoldError;
@@ -22,15 +22,8 @@ pub enum Error {
     #[error(transparent)]
     Node(#[from] NodeError),
     /// A file of this machine.
-    #[error("{}: {action}: {source}", path.display())]
-    File {
-        /// Where.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// Why it failed.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file of Nodekeep's own that cannot be read.
     #[error("{} is damaged: {reason}", path.display())]
     State {
@@ -94,7 +87,9 @@ pub enum Error {
         component: String,
     },
     /// Nothing can open what is to be given to others.
-    #[error("no snapshot of the node `{node}` holds both its database and its secret, so nothing opens the content to make envelopes for others")]
+    #[error(
+        "no snapshot of the node `{node}` holds both its database and its secret, so nothing opens the content to make envelopes for others"
+    )]
     NoInstanceKey {
         /// The node.
         node: String,
@@ -196,8 +191,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// For `map_err` on what touched a file.
     pub fn file(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::File { path, action, source }
+        let fail = FileError::at(path, action);
+        move |source| Self::File(fail(source))
     }
 }
 

@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use clap::Args;
+use nodekeep_nodes::axon::chunks::Flaw;
 use nodekeep_nodes::axon::key::Recipient;
 use nodekeep_nodes::axon::rekey::Rekeyed;
-use nodekeep_nodes::axon::chunks::Flaw;
 use nodekeep_repo::repository::SnapshotRecord;
 use nodekeep_service::applets::Unpacked;
 use nodekeep_service::backup::Ground;

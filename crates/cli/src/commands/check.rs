@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use nodekeep_nodes::kind::Verified;
 use nodekeep_nodes::kind::{Check as Seen, Outcome};
 use nodekeep_repo::check::{CheckOptions, CheckReport, Problem};
 use nodekeep_repo::id::SnapshotId;
 use nodekeep_repo::repository::Repository;
-use nodekeep_nodes::kind::Verified;
 use nodekeep_service::restore::{verify_live, verify_node};
 use serde_json::{Value, json};
 

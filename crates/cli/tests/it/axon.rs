@@ -25,7 +25,9 @@ fn add(bed: &Bed, name: &str, board: &Board) {
 }
 
 fn folder_of(board: &Board, applet: &str) -> PathBuf {
-    let sql = format!("SELECT json_extract(code_manifest, '$.content_hash') FROM applets_applet WHERE name = '{applet}'");
+    let sql = format!(
+        "SELECT json_extract(code_manifest, '$.content_hash') FROM applets_applet WHERE name = '{applet}'"
+    );
     board.layout().chunks.join(board.text(&sql))
 }
 
@@ -35,7 +37,8 @@ fn component<'a>(document: &'a Value, name: &str) -> &'a Value {
 }
 
 fn document(ran: &Ran) -> Value {
-    serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}\n{}{}", ran.stdout, ran.stderr))
+    serde_json::from_str(&ran.stdout)
+        .unwrap_or_else(|error| panic!("{error}\n{}{}", ran.stdout, ran.stderr))
 }
 
 #[test]
@@ -43,8 +46,13 @@ fn chunks_are_checked_when_they_are_captured_and_what_stays_wrong_is_named() {
     let (bed, board) = registered();
     let sound = bed.json(&["backup", "board"]);
     let chunks = component(&sound, "chunks");
-    assert_eq!((&chunks["status"], &chunks["position"]["counters"]["chunks"]), (&"captured".into(), &6.into()));
-    assert!(sound["manifest"]["components"].as_array().unwrap().iter().all(|c| c["name"] != "applets"));
+    assert_eq!(
+        (&chunks["status"], &chunks["position"]["counters"]["chunks"]),
+        (&"captured".into(), &6.into())
+    );
+    assert!(
+        sound["manifest"]["components"].as_array().unwrap().iter().all(|c| c["name"] != "applets")
+    );
 
     fs::write(folder_of(&board, "Pipe Dodger").join("1.chunk"), "other").unwrap();
     let ran = bed.run(&["backup", "board", "--json"]);
@@ -58,7 +66,11 @@ fn chunks_are_checked_when_they_are_captured_and_what_stays_wrong_is_named() {
     assert!(told.stdout.contains("applet Pipe Dodger: chunk 1 is not what"), "{}", told.stdout);
     let told = bed.run(&["check", "board", "--component", "applets"]);
     assert_eq!(told.code, 4);
-    assert!(told.stdout.contains("passed   applets: applet Pipe_Dodger: 1 chunks"), "{}", told.stdout);
+    assert!(
+        told.stdout.contains("passed   applets: applet Pipe_Dodger: 1 chunks"),
+        "{}",
+        told.stdout
+    );
     assert_eq!(bed.run(&["check", "board", "--component", "media"]).code, 2);
 
     // The older snapshot has the right chunk: the restore of the newer takes it from there.
@@ -78,7 +90,10 @@ fn a_copy_of_the_database_that_is_overtaken_is_taken_again() {
     fs::write(&row, manifest.to_string()).unwrap();
     // The old encryption lies there again.
     let old = board.store("other", &["alpha"]);
-    board.run("UPDATE applets_applet SET code_manifest = ?1 WHERE name = 'Pipe_Dodger'", [old.to_string()]);
+    board.run(
+        "UPDATE applets_applet SET code_manifest = ?1 WHERE name = 'Pipe_Dodger'",
+        [old.to_string()],
+    );
     let script = format!(
         "cp {new} {chunk} && python3 -c \"import sqlite3; c = sqlite3.connect('{db}'); c.execute('UPDATE applets_applet SET code_manifest = ? WHERE name = ?', (open('{row}').read(), 'Pipe_Dodger')); c.commit()\" && echo done",
         new = bed.text("new.chunk"),
@@ -90,7 +105,11 @@ fn a_copy_of_the_database_that_is_overtaken_is_taken_again() {
         "[[component]]\nname = \"between\"\nabout = \"what happens meanwhile\"\npath = \"{{instance}}/between\"\nkind = \"command\"\noptions = {{ dump = '''{script}''' }}\n\n"
     );
     let profile = include_str!("../../../nodes/profiles/axon.toml");
-    let before = profile.replacen("[[component]]\nname = \"chunks\"", &format!("{between}[[component]]\nname = \"chunks\""), 1);
+    let before = profile.replacen(
+        "[[component]]\nname = \"chunks\"",
+        &format!("{between}[[component]]\nname = \"chunks\""),
+        1,
+    );
     assert_ne!(before, profile);
     bed.write("busy.toml", &before);
     let path = format!("instance={}", board.path().display());
@@ -105,8 +124,15 @@ fn a_copy_of_the_database_that_is_overtaken_is_taken_again() {
     let again = board.store("other", &["alpha"]);
     fs::write(&row, manifest.to_string()).unwrap();
     fs::copy(folder.join("0.chunk"), bed.path("kept.chunk")).unwrap();
-    board.run("UPDATE applets_applet SET code_manifest = ?1 WHERE name = 'Pipe_Dodger'", [again.to_string()]);
-    let after = profile.replacen("[[component]]\nname = \"user-data\"", &format!("{between}[[component]]\nname = \"user-data\""), 1);
+    board.run(
+        "UPDATE applets_applet SET code_manifest = ?1 WHERE name = 'Pipe_Dodger'",
+        [again.to_string()],
+    );
+    let after = profile.replacen(
+        "[[component]]\nname = \"user-data\"",
+        &format!("{between}[[component]]\nname = \"user-data\""),
+        1,
+    );
     bed.write("late.toml", &after);
     bed.ok(&["node", "add", "late", "--profile", "./late.toml", "--path", &path]);
     let ran = bed.run(&["backup", "late", "--json"]);
@@ -122,7 +148,10 @@ fn a_whole_restore_removes_what_would_make_axon_delete_chunks() {
     let stale = board.store("other", &["alpha"]);
     let folder = folder_of(&board, "Pipe_Dodger");
     let fresh = board.store("other", &["alpha"]);
-    board.run("UPDATE applets_applet SET code_manifest = ?1 WHERE name = 'Pipe_Dodger'", [fresh.to_string()]);
+    board.run(
+        "UPDATE applets_applet SET code_manifest = ?1 WHERE name = 'Pipe_Dodger'",
+        [fresh.to_string()],
+    );
     fs::write(folder.join(".manifest"), stale.to_string()).unwrap();
     bed.ok(&["backup", "board"]);
     let restored = bed.ok(&["restore", "board", "--yes"]);
@@ -153,6 +182,21 @@ fn content_that_was_left_out_is_listed_and_comes_back_from_another_snapshot() {
 }
 
 #[test]
+fn a_restore_without_content_lists_it_and_a_later_one_brings_it() {
+    let (bed, board) = registered();
+    bed.ok(&["backup", "board"]);
+    fs::remove_dir_all(board.layout().chunks).unwrap();
+    let slim = bed.ok(&["restore", "board", "--skip-chunks", "--yes"]);
+    assert!(
+        slim.contains("`chunks` lacks the content of applet Pipe Dodger, applet Pipe_Dodger"),
+        "{slim}"
+    );
+    assert!(!board.layout().chunks.exists());
+    bed.ok(&["restore", "board", "--component", "chunks", "--yes"]);
+    bed.ok(&["check", "board", "--component", "chunks"]);
+}
+
+#[test]
 fn applets_come_back_as_rows_of_a_database_in_use() {
     let (bed, board) = registered();
     bed.ok(&["backup", "board"]);
@@ -161,8 +205,19 @@ fn applets_come_back_as_rows_of_a_database_in_use() {
     board.run("DELETE FROM applets_applet WHERE name = 'Pipe Dodger'", []);
     fs::remove_dir_all(folder_of(&board, "Pipe_Dodger")).unwrap();
     let before = board::files(&board.path());
-    let plan = bed.json(&["restore", "board", "--component", "applets", "--select", "Pipe Dodger", "--dry-run"]);
-    assert_eq!((&plan["added"][0], &plan["saves"], &plan["chunks"]), (&"Pipe Dodger".into(), &1.into(), &0.into()));
+    let plan = bed.json(&[
+        "restore",
+        "board",
+        "--component",
+        "applets",
+        "--select",
+        "Pipe Dodger",
+        "--dry-run",
+    ]);
+    assert_eq!(
+        (&plan["added"][0], &plan["saves"], &plan["chunks"]),
+        (&"Pipe Dodger".into(), &1.into(), &0.into())
+    );
     assert_eq!(board::files(&board.path()), before, "a plan touches nothing");
     let asked = bed.run(&["restore", "board", "--component", "applets"]);
     assert_eq!(asked.code, 9, "{}", asked.stderr);
@@ -174,9 +229,14 @@ fn applets_come_back_as_rows_of_a_database_in_use() {
     let updated = bed.json(&["restore", "board", "--component", "applets", "--update", "--yes"]);
     assert_eq!(updated["updated"].as_array().unwrap().len(), 2);
     assert!(folder_of(&board, "Pipe_Dodger").join("0.chunk").exists());
-    let unknown = bed.run(&["restore", "board", "--component", "applets", "--select", "Tetris", "--yes"]);
+    let unknown =
+        bed.run(&["restore", "board", "--component", "applets", "--select", "Tetris", "--yes"]);
     assert_eq!(unknown.code, 8);
-    assert!(unknown.stderr.contains("there are `Pipe Dodger`, `Pipe_Dodger`"), "{}", unknown.stderr);
+    assert!(
+        unknown.stderr.contains("there are `Pipe Dodger`, `Pipe_Dodger`"),
+        "{}",
+        unknown.stderr
+    );
 }
 
 #[test]
@@ -210,7 +270,10 @@ fn another_instance_gets_envelopes_or_nothing() {
     assert_eq!(board::files(&other.path()), before, "nothing was written");
     let merged = bed.json(&[&words[..], &["--rekey", "--prune"]].concat());
     // Alice is not here, so what she saved is not either.
-    assert_eq!((merged["rekeyed"]["added"].as_u64(), merged["rekeyed"]["dropped"].as_u64()), (Some(3), Some(3)));
+    assert_eq!(
+        (merged["rekeyed"]["added"].as_u64(), merged["rekeyed"]["dropped"].as_u64()),
+        (Some(3), Some(3))
+    );
     assert_eq!(other.number("SELECT count(*) FROM applets_applet"), 2);
     let chunks = |board: &Board| fs::read(folder_of(board, "Pipe Dodger").join("2.chunk")).unwrap();
     assert_eq!(chunks(&other), chunks(&board), "chunks are never touched");
@@ -221,10 +284,32 @@ fn an_export_is_taken_over_again_and_handed_on() {
     let (bed, board) = registered();
     bed.ok(&["backup", "board"]);
     bed.write("beta.pem", &board::public("beta"));
-    let without = bed.run(&["snapshot", "export", "--format", "axon", "board", "./usb", "--recipient", "beta.pem"]);
+    let without = bed.run(&[
+        "snapshot",
+        "export",
+        "--format",
+        "axon",
+        "board",
+        "./usb",
+        "--recipient",
+        "beta.pem",
+    ]);
     assert_eq!(without.code, 2, "{}", without.stderr);
-    let done = bed.json(&["snapshot", "export", "--format", "axon", "board", "./usb", "--rekey", "--recipient", "beta.pem"]);
-    assert_eq!((&done["applets"], &done["chunks"], &done["rekeyed"]["added"]), (&2.into(), &6.into(), &3.into()));
+    let done = bed.json(&[
+        "snapshot",
+        "export",
+        "--format",
+        "axon",
+        "board",
+        "./usb",
+        "--rekey",
+        "--recipient",
+        "beta.pem",
+    ]);
+    assert_eq!(
+        (&done["applets"], &done["chunks"], &done["rekeyed"]["added"]),
+        (&2.into(), &6.into(), &3.into())
+    );
     let folder = done["folder"].as_str().unwrap().to_owned();
     let again = bed.run(&["snapshot", "export", "--format", "axon", "board", "./usb"]);
     assert_eq!(again.code, 9, "{}", again.stderr);
@@ -239,7 +324,17 @@ fn an_export_is_taken_over_again_and_handed_on() {
     let merged = bed.json(&["restore", &id, "--yes"]);
     assert_eq!((&merged["added"].as_array().unwrap().len(), &merged["saves"]), (&2, &1.into()));
     // Nothing of the first board's key is here.
-    let refused = bed.run(&["snapshot", "export", "--format", "axon", &id, "./usb2", "--rekey", "--recipient", "beta.pem"]);
+    let refused = bed.run(&[
+        "snapshot",
+        "export",
+        "--format",
+        "axon",
+        &id,
+        "./usb2",
+        "--rekey",
+        "--recipient",
+        "beta.pem",
+    ]);
     assert_eq!(refused.code, 5, "{}{}", refused.stdout, refused.stderr);
     assert!(refused.stderr.contains("nodekeep backup other"), "{}", refused.stderr);
 }
@@ -261,7 +356,11 @@ fn what_the_old_command_left_half_written_is_taken_over_and_named() {
     assert_eq!(empty.code, 4, "{}", empty.stderr);
     bed.ok(&["node", "add", "notes", "--profile", "directory", "--path", "./data"]);
     let other = bed.run(&["snapshot", "import", "./data", "--node", "notes"]);
-    assert!(other.code == 2 && other.stderr.contains("no backups of its own tools"), "{}", other.stderr);
+    assert!(
+        other.code == 2 && other.stderr.contains("no backups of its own tools"),
+        "{}",
+        other.stderr
+    );
 }
 
 #[test]
@@ -274,8 +373,12 @@ fn an_instance_in_use_gets_envelopes_for_those_it_trusts_now() {
     let asked = bed.run(&["maintenance", "rekey", "board"]);
     assert_eq!(asked.code, 9, "{}", asked.stderr);
     let done = bed.json(&["maintenance", "rekey", "board", "--yes"]);
-    assert_eq!((&done["rekeyed"]["added"], &done["recipients"][1]["name"]), (&3.into(), &"http://beta.onion".into()));
+    assert_eq!(
+        (&done["rekeyed"]["added"], &done["recipients"][1]["name"]),
+        (&3.into(), &"http://beta.onion".into())
+    );
     bed.ok(&["check", "board", "--component", "applets"]);
-    fs::write(board.layout().environment, "SECRET_KEY=another-secret-another-secret-another\n").unwrap();
+    fs::write(board.layout().environment, "SECRET_KEY=another-secret-another-secret-another\n")
+        .unwrap();
     assert_eq!(bed.run(&["maintenance", "rekey", "board", "--yes"]).code, 5);
 }

@@ -21,7 +21,11 @@ impl Keeper {
         eprintln!("\n$ nodekeep {}", words.join(" "));
         let mut command = Command::new(&self.binary);
         let done = command.args(words).env("NODEKEEP_HOME", &self.home).output().unwrap();
-        eprint!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        eprint!(
+            "{}{}",
+            String::from_utf8_lossy(&done.stdout),
+            String::from_utf8_lossy(&done.stderr)
+        );
         done
     }
 
@@ -58,7 +62,8 @@ fn backed_up_under_load(keeper: &Keeper, live: &Real, server: &Server<'_>, dodge
         let words = ["hammer", "bob", dodger, stop.to_str().unwrap()];
         let writer = scope.spawn(move || server.visit(&words));
         thread::sleep(Duration::from_secs(2));
-        let codes: Vec<_> = (0..5).map(|_| keeper.run(&["backup", "board"]).status.code()).collect();
+        let codes: Vec<_> =
+            (0..5).map(|_| keeper.run(&["backup", "board"]).status.code()).collect();
         std::fs::write(&stop, "").unwrap();
         eprintln!("{} saves meanwhile, exit codes {codes:?}", writer.join().unwrap());
         assert!(codes.iter().all(|code| matches!(code, Some(0 | 3))), "{codes:?}");
@@ -118,12 +123,20 @@ fn exported(keeper: &Keeper, root: &Path, live: &Real) {
 fn taken_over(keeper: &Keeper, root: &Path, live: &Real) {
     let into = live.folder.join("typed-torn");
     let mut backup = live.command();
-    let done = backup.args(["manage.py", "backup_applets", "--output"]).arg(&into).output().unwrap();
+    let done =
+        backup.args(["manage.py", "backup_applets", "--output"]).arg(&into).output().unwrap();
     eprintln!("{}", String::from_utf8_lossy(&done.stderr).lines().last().unwrap_or_default());
     let folder = std::fs::read_dir(&into).unwrap().next().unwrap().unwrap().path();
     let folder = folder.display().to_string();
     let imported = keeper.json(&["snapshot", "import", &folder, "--node", "board"]);
     let id = imported["snapshot"].as_str().unwrap();
+
+    // Those that upstream carries along, made when the command still worked.
+    let upstream = std::env::args_os().nth(1).map(PathBuf::from).unwrap().join("applet_backups");
+    for folder in upstream.read_dir().into_iter().flatten() {
+        let folder = folder.unwrap().path().display().to_string();
+        keeper.ok(&["snapshot", "import", &folder, "--node", "board"]);
+    }
 
     let third = another(root, "typed-third", &live.folder);
     let server = third.serve();

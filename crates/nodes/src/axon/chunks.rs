@@ -56,7 +56,8 @@ const COARSE: Duration = Duration::from_millis(100);
 /// Whether a chunk of a content was written since, or is gone.
 pub fn is_touched(folder: &Path, manifest: &ContentManifest, since: SystemTime) -> bool {
     let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(COARSE);
-    let since = (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), i64::from(since.subsec_nanos()));
+    let since =
+        (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), i64::from(since.subsec_nanos()));
     (0..manifest.chunk_hashes.len()).any(|index| {
         let metadata = fs::symlink_metadata(folder.join(name(index)));
         metadata.map_or(true, |metadata| (metadata.ctime(), metadata.ctime_nsec()) >= since)

@@ -85,7 +85,11 @@ fn told(done: &Exported) -> Captured {
         })
         .collect();
     if !captured.missing.is_empty() {
-        let text = format!("{} chunks are missing or wrong, such as that of {}", done.missing.len(), done.missing[0].0);
+        let text = format!(
+            "{} chunks are missing or wrong, such as that of {}",
+            done.missing.len(),
+            done.missing[0].0
+        );
         captured.notes.push(Note::new("wrong-chunks", text));
         captured.is_torn = true;
     }
@@ -118,11 +122,16 @@ pub fn verify_live(path: &Path, rule: &AxonAppletsRule, others: &Others) -> Resu
         let hash = content.manifest.content_hash;
         match flaws.first() {
             None => {
-                let (count, readers) = (content.manifest.chunk_hashes.len(), content.manifest.recipients().count());
-                let detail = format!("{count} chunks, {bytes} bytes, envelopes for {readers}, content {hash}");
+                let (count, readers) =
+                    (content.manifest.chunk_hashes.len(), content.manifest.recipients().count());
+                let detail = format!(
+                    "{count} chunks, {bytes} bytes, envelopes for {readers}, content {hash}"
+                );
                 verified.check(&holder, Outcome::Passed, detail);
             }
-            Some(flaw) => verified.check(&holder, Outcome::Failed, format!("{flaw}; content {hash}")),
+            Some(flaw) => {
+                verified.check(&holder, Outcome::Failed, format!("{flaw}; content {hash}"))
+            }
         }
     }
     verified.position.count("applets", applets.len() as u64);
@@ -136,10 +145,18 @@ pub fn verify_live(path: &Path, rule: &AxonAppletsRule, others: &Others) -> Resu
 pub fn verify(path: &Path) -> Result<Verified> {
     let backup = import::read(path)?;
     let mut verified = Verified::default();
-    let figures = format!("{} applets, {} chunks, {} bytes", backup.applets.len(), backup.chunks, backup.bytes);
+    let figures = format!(
+        "{} applets, {} chunks, {} bytes",
+        backup.applets.len(),
+        backup.chunks,
+        backup.bytes
+    );
     let detail = match backup.faults.first() {
         None => figures,
-        Some((holder, flaw)) => format!("{figures}; {} chunks are wrong or missing: {holder}: {flaw}", backup.faults.len()),
+        Some((holder, flaw)) => format!(
+            "{figures}; {} chunks are wrong or missing: {holder}: {flaw}",
+            backup.faults.len()
+        ),
     };
     // Chunks may have been left out on purpose; what is there must be right.
     let is_sound = backup.faults.iter().all(|(_, flaw)| flaw.kind == FlawKind::Missing);

@@ -70,7 +70,8 @@ pub fn look_back(
     })?;
     let mut captured = Captured::default();
     if let Some(text) = faults(&seen) {
-        let text = format!("encrypted again while they were read, take them from the next backup: {text}");
+        let text =
+            format!("encrypted again while they were read, take them from the next backup: {text}");
         captured.notes.push(Note::new("changed-while-read", text));
         captured.is_torn = true;
         captured.missing = missing(&seen);
@@ -100,7 +101,8 @@ pub fn left_out(rule: &AxonChunksRule, others: &Others) -> Result<Vec<Missing>> 
 pub fn verify(path: &Path, rule: &AxonChunksRule, others: &Others) -> Result<Verified> {
     let mut verified = Verified::default();
     let Some(database) = others.get(&rule.database) else {
-        let why = format!("the component `{}`, which names the chunks, is not there", rule.database);
+        let why =
+            format!("the component `{}`, which names the chunks, is not there", rule.database);
         verified.check("chunks", Outcome::Skipped, why);
         return Ok(verified);
     };
@@ -116,7 +118,10 @@ pub fn verify(path: &Path, rule: &AxonChunksRule, others: &Others) -> Result<Ver
     let (count, stale) = verify::caches(path)?;
     let detail = match stale.as_slice() {
         [] => format!("{count}, none stale"),
-        stale => format!("{} of {count} are stale: Axon would delete the chunks beside them; a restore removes them", stale.len()),
+        stale => format!(
+            "{} of {count} are stale: Axon would delete the chunks beside them; a restore removes them",
+            stale.len()
+        ),
     };
     verified.check("cached manifests", Outcome::Passed, detail);
     Ok(verified)
@@ -141,7 +146,8 @@ pub fn verify_live(path: &Path, rule: &AxonChunksRule, others: &Others) -> Resul
 }
 
 fn report(seen: &Verification, verified: &mut Verified) {
-    let figures = format!("{} chunks of {} contents, {} bytes", seen.chunks, seen.contents, seen.bytes);
+    let figures =
+        format!("{} chunks of {} contents, {} bytes", seen.chunks, seen.contents, seen.bytes);
     match faults(seen) {
         Some(text) => verified.check("chunks", Outcome::Failed, text),
         None => verified.check("chunks", Outcome::Passed, figures),
@@ -164,7 +170,9 @@ pub fn mend(path: &Path) -> Result<Vec<String>> {
     }
     Ok(match stale.len() {
         0 => Vec::new(),
-        count => vec![format!("{count} stale `.manifest` files were removed, so that Axon keeps the chunks beside them")],
+        count => vec![format!(
+            "{count} stale `.manifest` files were removed, so that Axon keeps the chunks beside them"
+        )],
     })
 }
 
@@ -181,7 +189,10 @@ fn judged(seen: &Verification) -> Captured {
         captured.is_torn = true;
     }
     if !seen.absent.is_empty() {
-        let text = format!("never fetched from a peer: {}", named(seen.absent.iter().map(|fault| fault.holder.name.clone())));
+        let text = format!(
+            "never fetched from a peer: {}",
+            named(seen.absent.iter().map(|fault| fault.holder.name.clone()))
+        );
         captured.notes.push(Note::new("not-fetched", text));
     }
     let stale: Vec<&Fault> = seen.faults.iter().filter(|fault| fault.is_superseded).collect();
@@ -197,9 +208,8 @@ fn judged(seen: &Verification) -> Captured {
 
 /// What is wrong with content that nothing else stands in for.
 fn faults(seen: &Verification) -> Option<String> {
-    let wrong = real(seen).filter_map(|fault| {
-        Some(format!("{}: {}", fault.holder.name, fault.flaws.first()?))
-    });
+    let wrong = real(seen)
+        .filter_map(|fault| Some(format!("{}: {}", fault.holder.name, fault.flaws.first()?)));
     let all: Vec<String> = wrong.chain(seen.unusable.iter().cloned()).collect();
     (!all.is_empty()).then(|| named(all.into_iter()))
 }

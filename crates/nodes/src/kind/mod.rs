@@ -74,12 +74,7 @@ pub fn verify(
 ///
 /// # Errors
 /// If it cannot be looked at any more.
-pub fn look_back(
-    kind: &Kind,
-    path: &Path,
-    others: &Others,
-    since: SystemTime,
-) -> Result<Captured> {
+pub fn look_back(kind: &Kind, path: &Path, others: &Others, since: SystemTime) -> Result<Captured> {
     match kind {
         Kind::AxonChunks(rule) => chunks::look_back(path, rule, others, since),
         _ => Ok(Captured::default()),

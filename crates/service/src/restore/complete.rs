@@ -50,7 +50,11 @@ pub(super) fn planned(snapshot: &NodeSnapshot, wish: &Wish) -> Vec<String> {
     let components = snapshot.manifest.components.iter();
     let lacking = components.filter(|c| !c.missing.is_empty() && wish.wants(&c.name));
     let text = |record: &nodekeep_nodes::manifest::ComponentRecord| {
-        format!("{} things of `{}` are not in this snapshot and {how}", record.missing.len(), record.name)
+        format!(
+            "{} things of `{}` are not in this snapshot and {how}",
+            record.missing.len(),
+            record.name
+        )
     };
     lacking.map(text).collect()
 }
@@ -86,18 +90,26 @@ impl Ground<'_> {
             }
             let Kind::AxonChunks(rule) = kind else { continue };
             let lacking = lacking(node, rule, &located, staged)?;
-            if lacking.is_empty() || !wish.wants(&located.component.name) {
+            let is_wanted = wish.skip_chunks || wish.wants(&located.component.name);
+            if lacking.is_empty() || !is_wanted {
                 continue;
             }
             let sources = Sources { near: snapshot, all, component: &located.component.name };
             let folder = beside(&located.path, "fetched", snapshot);
             remove(&folder)?;
             let into = copy.clone().unwrap_or_else(|| folder.clone());
-            let left = match wish.skip_chunks {
-                true => lacking,
-                false => self.fetch_beside(sources, lacking, &into, restored)?,
-            };
-            tell(&left, &located.component.name, restored);
+            let name = &located.component.name;
+            if wish.skip_chunks {
+                restored.notes.push(format!(
+                    "{}: `restore … --component {name}` brings it",
+                    lacks(&lacking, name)
+                ));
+                continue;
+            }
+            let left = self.fetch_beside(sources, lacking, &into, restored)?;
+            if !left.is_empty() {
+                restored.problems.push(lacks(&left, name));
+            }
             if copy.is_none() && folder.exists() {
                 fetched.push(Fetched { folder, target: located.path.clone() });
             }
@@ -147,15 +159,12 @@ fn lacking(
     Ok(lacking.into_iter().filter(|wanted| !is_superseded(wanted)).collect())
 }
 
-fn tell(left: &[Wanted], component: &str, restored: &mut Restored) {
-    if left.is_empty() {
-        return;
-    }
+fn lacks(left: &[Wanted], component: &str) -> String {
     let named: Vec<&str> = left.iter().take(NAMED).map(|wanted| wanted.of.as_str()).collect();
     let more = match left.len().checked_sub(NAMED) {
         None | Some(0) => String::new(),
         Some(more) => format!(" and {more} more"),
     };
     let of = named.join(", ");
-    restored.problems.push(format!("`{component}` lacks the content of {of}{more}"));
+    format!("`{component}` lacks the content of {of}{more}")
 }

@@ -469,8 +469,9 @@ pub fn verify_node(node: &Node) -> Result<Vec<(String, Verified)>> {
     let there =
         |located: &nodekeep_nodes::node::Located<'_>| located.path.symlink_metadata().is_ok();
     let others = lying(node);
-    let wanted =
-        |located: &nodekeep_nodes::node::Located<'_>| there(located) && !located.component.on_request;
+    let wanted = |located: &nodekeep_nodes::node::Located<'_>| {
+        there(located) && !located.component.on_request
+    };
     let components = node.components()?.into_iter().filter(wanted);
     Ok(components
         .map(|located| {
@@ -566,10 +567,7 @@ fn check(
 }
 
 /// What the snapshot says it lacks is told when it is back, and is no reason to lose the rest.
-fn unsound(
-    snapshot: &NodeSnapshot,
-    (component, verified): &(String, Verified),
-) -> Option<Error> {
+fn unsound(snapshot: &NodeSnapshot, (component, verified): &(String, Verified)) -> Option<Error> {
     let record = snapshot.manifest.components.iter().find(|record| record.name == *component);
     if record.is_some_and(|record| !record.missing.is_empty()) {
         return None;

@@ -64,7 +64,8 @@ impl Backup {
             only.push("consensus".to_owned());
         }
         let applets = component_of(node);
-        if let (Some((component, _)), true) = (applets, only.is_empty() && !self.select.is_empty()) {
+        if let (Some((component, _)), true) = (applets, only.is_empty() && !self.select.is_empty())
+        {
             only.push(component.name.clone());
         }
         match applets {

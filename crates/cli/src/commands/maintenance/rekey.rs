@@ -43,17 +43,11 @@ impl Rekey {
         let mut all = known.recipients();
         all.extend(recipients(&self.recipient)?);
         let names: Vec<&str> = all.iter().map(|recipient| recipient.name.as_str()).collect();
-        let what = format!(
-            "Makes envelopes in {} for {}",
-            database.display(),
-            names.join(", ")
-        );
+        let what = format!("Makes envelopes in {} for {}", database.display(), names.join(", "));
         prompt::confirm(&app.output, self.yes, "writing into a database in use", &what)?;
         let done = rekey_live(&node, &all, self.prune)?;
         app.output.say(format!("Re-keyed {}.", rekeyed_text(Some(&done))))?;
-        let shown = |recipient: &Recipient| {
-            json!({ "name": recipient.name, "fingerprint": recipient.fingerprint.to_string() })
-        };
+        let shown = |recipient: &Recipient| json!({ "name": recipient.name, "fingerprint": recipient.fingerprint.to_string() });
         app.output.document(&json!({
             "node": self.name,
             "database": database,

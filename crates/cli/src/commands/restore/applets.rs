@@ -43,7 +43,10 @@ impl Restore {
             ));
         }
         let is_all = snapshot.holds(&component.name) && !snapshot.holds(&rule.database);
-        Ok(is_named || self.applets.is_meant() || self.update || (is_all && self.component.is_empty()))
+        Ok(is_named
+            || self.applets.is_meant()
+            || self.update
+            || (is_all && self.component.is_empty()))
     }
 
     /// Merges applets; shows what that will do, and asks, before.
@@ -113,7 +116,9 @@ impl Scene<'_> {
         let names = |names: &[String]| render::path(names.join(", ").as_bytes());
         let there = match merged.skipped.as_slice() {
             [] => String::new(),
-            skipped => format!("{} (--update brings them to what the snapshot says)", names(skipped)),
+            skipped => {
+                format!("{} (--update brings them to what the snapshot says)", names(skipped))
+            }
         };
         let mut text = render::fields(&[
             ("into", self.database()?),

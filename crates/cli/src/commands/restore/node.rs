@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use nodekeep_nodes::fence::remedy::Remedy;
 use nodekeep_nodes::node::Node;
+use nodekeep_service::applets::component_of;
 use nodekeep_service::drill;
 use nodekeep_service::find::NodeSnapshot;
 use nodekeep_service::restore::place::{bring_all, placements};
@@ -29,7 +30,7 @@ impl Restore {
     pub fn node(&self, app: &App, target: &Target, snapshot: &NodeSnapshot) -> Result<()> {
         let state = nodes::state(app);
         let node = self.registered(&state, snapshot)?;
-        let wish = self.wish()?;
+        let wish = self.wish(&node)?;
         let all = target.repository.snapshots()?;
         let progress = Progress::start(&app.output, "Restoring");
         let ground = nodes::ground(app, &state, &target.repository, &progress)?;
@@ -120,11 +121,15 @@ impl Restore {
         }))
     }
 
-    fn wish(&self) -> Result<Wish> {
+    fn wish(&self, node: &Node) -> Result<Wish> {
+        let mut skip = self.skip.clone();
+        if let (Some((_, rule)), true) = (component_of(node), self.applets.skip_chunks) {
+            skip.push(rule.chunks.clone());
+        }
         let remedies = self.remedy.iter().map(|text| parse_remedy(text)).collect::<Result<_>>()?;
         Ok(Wish {
             only: self.component.clone(),
-            skip: self.skip.clone(),
+            skip,
             remedies,
             accept_rollback: self.accept_rollback.clone(),
             leave_stopped: self.leave_stopped,

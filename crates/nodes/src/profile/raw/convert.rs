@@ -7,9 +7,9 @@ use super::{
     RawOptions, RawPart, RawProfile, RawRoot, RawService, RawVariable, RawVerify,
 };
 use crate::profile::{
-    Advance, AxonAppletsRule, AxonChunksRule, ChainRule, CommandRule, Component, Detect, FenceRule, HealthRule, Hold, HoldMethod,
-    Hooks, JsonlRule, Kind, Line, MarkSource, Part, PostgresMethod, PostgresRule, Probe, Profile,
-    Root, Service, SqliteRule, Variable, VerifyRule,
+    Advance, AxonAppletsRule, AxonChunksRule, ChainRule, CommandRule, Component, Detect, FenceRule,
+    HealthRule, Hold, HoldMethod, Hooks, JsonlRule, Kind, Line, MarkSource, Part, PostgresMethod,
+    PostgresRule, Probe, Profile, Root, Service, SqliteRule, Variable, VerifyRule,
 };
 
 /// What a command may take unless the profile says otherwise, in seconds.

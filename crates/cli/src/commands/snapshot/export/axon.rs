@@ -92,7 +92,8 @@ fn tell(
     for note in notes.iter().chain(&done.notes) {
         app.output.say(format!("Note: {}", render::path(note.as_bytes())))?;
     }
-    app.output.say(format!("\nOn the board: python manage.py restore_applets {}", shell(&folder)))?;
+    app.output
+        .say(format!("\nOn the board: python manage.py restore_applets {}", shell(&folder)))?;
     if !done.missing.is_empty() {
         app.output.alert(format!("\nNot in it:\n{}", missing_text(&done.missing)));
     }
