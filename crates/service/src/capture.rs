@@ -351,7 +351,12 @@ fn take(record: &mut ComponentRecord, captured: Captured, scene: &mut Scene, key
 /// What is left out on request is named where the kind can name it.
 fn skip(located: &Located<'_>, record: &mut ComponentRecord, scene: &Scene) {
     record.status = Status::Skipped;
-    match kind::left_out(&located.component.kind, &scene.others) {
+    let kind = &located.component.kind;
+    // What names it is not in the snapshot either.
+    if !kind.others().iter().all(|other| scene.captured(other)) {
+        return;
+    }
+    match kind::left_out(kind, &scene.others) {
         Ok(missing) if missing.is_empty() => {}
         Ok(missing) => {
             let text = format!(

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::Value;
 
 use self::board::Board;
+use crate::documents::assert_documented;
 use crate::support::{Bed, Ran};
 
 #[path = "../../../nodes/tests/it/axon/board.rs"]
@@ -61,6 +62,7 @@ fn chunks_are_checked_when_they_are_captured_and_what_stays_wrong_is_named() {
     let chunks = component(&torn, "chunks");
     assert_eq!(chunks["status"], "partial");
     assert_eq!(chunks["missing"][0]["of"], "applet Pipe Dodger");
+    assert_documented(&torn, "backup");
     let told = bed.run(&["check", "board", "--component", "chunks"]);
     assert_eq!(told.code, 4);
     assert!(told.stdout.contains("applet Pipe Dodger: chunk 1 is not what"), "{}", told.stdout);
@@ -245,6 +247,7 @@ fn a_backup_of_chosen_applets_holds_them_and_nothing_else() {
     let done = bed.json(&["backup", "board", "--select", "Pipe_Dodger"]);
     assert_eq!(component(&done, "applets")["position"]["counters"]["applets"], 1);
     assert_eq!(component(&done, "database")["status"], "skipped");
+    assert!(component(&done, "chunks").get("missing").is_none(), "nothing here names them");
     board.run("DELETE FROM applets_applet WHERE name = 'Pipe_Dodger'", []);
     let merged = bed.json(&["restore", "board", "--component", "applets", "--yes"]);
     assert_eq!(merged["added"][0], "Pipe_Dodger");
@@ -269,6 +272,7 @@ fn another_instance_gets_envelopes_or_nothing() {
     assert!(refused.stderr.contains("--rekey"), "{}", refused.stderr);
     assert_eq!(board::files(&other.path()), before, "nothing was written");
     let merged = bed.json(&[&words[..], &["--rekey", "--prune"]].concat());
+    assert_documented(&merged, "restore --component applets");
     // Alice is not here, so what she saved is not either.
     assert_eq!(
         (merged["rekeyed"]["added"].as_u64(), merged["rekeyed"]["dropped"].as_u64()),
@@ -310,6 +314,7 @@ fn an_export_is_taken_over_again_and_handed_on() {
         (&done["applets"], &done["chunks"], &done["rekeyed"]["added"]),
         (&2.into(), &6.into(), &3.into())
     );
+    assert_documented(&done, "snapshot export --format axon");
     let folder = done["folder"].as_str().unwrap().to_owned();
     let again = bed.run(&["snapshot", "export", "--format", "axon", "board", "./usb"]);
     assert_eq!(again.code, 9, "{}", again.stderr);
@@ -373,6 +378,7 @@ fn an_instance_in_use_gets_envelopes_for_those_it_trusts_now() {
     let asked = bed.run(&["maintenance", "rekey", "board"]);
     assert_eq!(asked.code, 9, "{}", asked.stderr);
     let done = bed.json(&["maintenance", "rekey", "board", "--yes"]);
+    assert_documented(&done, "maintenance rekey");
     assert_eq!(
         (&done["rekeyed"]["added"], &done["recipients"][1]["name"]),
         (&3.into(), &"http://beta.onion".into())

@@ -481,6 +481,17 @@ pub fn verify_node(node: &Node) -> Result<Vec<(String, Verified)>> {
         .collect())
 }
 
+/// Puts what was restored in order before a node starts on it, where nothing else of a restore does; says what was done.
+///
+/// # Errors
+/// If a component cannot be looked at or changed.
+pub fn mend(node: &Node) -> Result<Vec<String>> {
+    let there = |located: &nodekeep_nodes::node::Located<'_>| located.path.exists();
+    let components = node.components()?.into_iter().filter(there);
+    let mended = components.map(|located| kind::mend(&located.component.kind, &located.path));
+    Ok(mended.collect::<Result<Vec<_>, _>>()?.concat())
+}
+
 /// Checks components of a node in use, by name.
 ///
 /// # Errors

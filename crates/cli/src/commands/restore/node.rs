@@ -8,7 +8,7 @@ use nodekeep_service::applets::component_of;
 use nodekeep_service::drill;
 use nodekeep_service::find::NodeSnapshot;
 use nodekeep_service::restore::place::{bring_all, placements};
-use nodekeep_service::restore::{Plan, Restored, Wish};
+use nodekeep_service::restore::{Plan, Restored, Wish, mend};
 use nodekeep_service::state::State;
 use serde_json::{Value, json};
 
@@ -99,6 +99,9 @@ impl Restore {
             .collect();
         for name in &stripped {
             strip(&node, name)?;
+        }
+        for note in mend(&node)? {
+            app.output.say(format!("Note: {note}"))?;
         }
         app.output.say(format!(
             "Made a test instance of {} from snapshot {} in {} ({}).\nWithout its identity: {}.",
