@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use nodekeep_nodes::fence::mark::Origin;
-use nodekeep_nodes::kind::{self, Others};
+use nodekeep_nodes::kind::{self, Graft, Others, Reading, With};
 use nodekeep_nodes::manifest::{ComponentRecord, Machine, Manifest, Note, Status, VERSION};
 use nodekeep_nodes::node::Node;
 use nodekeep_nodes::profile::Kind;
@@ -94,14 +94,14 @@ impl Ground<'_> {
         if roots.is_empty() {
             return Err(nothing(node, &scene));
         }
+        let back = LookBack::of(node, &scene, since);
         let teller = Teller::of(
             draft(node, machine, captured_at),
             scene.records,
             scene.parts.clone(),
             Some(holding),
         );
-        let teller =
-            Arc::new(Teller { back: Some(LookBack::of(node, scene.others, since)), ..teller });
+        let teller = Arc::new(Teller { back: Some(back), ..teller });
         let source = NodeSource::new(roots, scene.grafts, scene.parts, teller.attach());
         let mut options = self.options(node, options)?;
         options.attachments.extend(carried);
@@ -166,14 +166,19 @@ pub(crate) struct LookBack {
     kinds: Vec<(String, Kind)>,
     others: Others,
     since: SystemTime,
+    staged: Vec<PathBuf>,
     seen: Mutex<Vec<(String, kind::Captured)>>,
 }
 
 impl LookBack {
-    fn of(node: &Node, others: Others, since: SystemTime) -> Self {
+    fn of(node: &Node, scene: &Scene, since: SystemTime) -> Self {
         let components = node.profile.components.iter();
         let kinds = components.map(|c| (c.name.clone(), c.kind.clone())).collect();
-        Self { kinds, others, since, seen: Mutex::default() }
+        let is_copy =
+            |graft: &&Graft| matches!(graft.with, With::Staged(_) | With::StagedForever(_));
+        let staged = scene.grafts.iter().filter(is_copy).map(|graft| graft.at.clone()).collect();
+        let others = scene.others.clone();
+        Self { kinds, others, since, staged, seen: Mutex::default() }
     }
 
     /// Looks at every captured component; what cannot be looked at is a note too.
@@ -182,7 +187,8 @@ impl LookBack {
             |name: &str| records.iter().any(|r| r.name == name && r.status != Status::Skipped);
         let look = |(name, kind): &(String, Kind)| {
             let live = &self.others.get(name).filter(|_| is_read(name))?.live;
-            let seen = kind::look_back(kind, live, &self.others, self.since);
+            let reading = Reading { since: self.since, staged: &self.staged };
+            let seen = kind::look_back(kind, live, &self.others, &reading);
             let seen = seen.unwrap_or_else(|error| kind::Captured {
                 notes: vec![Note::new("not-looked-at", error.to_string())],
                 is_torn: true,

@@ -29,7 +29,22 @@ pub struct Request<'a> {
     /// How long to wait before each look.
     pub pause: Duration,
     /// Only content of which a file was written since.
-    pub since: Option<SystemTime>,
+    pub since: Option<Since>,
+}
+
+/// What is worth a second look.
+#[derive(Debug, Clone)]
+pub struct Since {
+    /// Written at this time or later.
+    pub at: SystemTime,
+    /// But for these, of which a copy was made.
+    pub kept: BTreeSet<Digest>,
+}
+
+impl Since {
+    fn is_passed_over(&self, folder: &Path, manifest: &ContentManifest) -> bool {
+        self.kept.contains(&manifest.content_hash) || !chunks::is_touched(folder, manifest, self.at)
+    }
 }
 
 /// What came of it.
@@ -118,7 +133,7 @@ impl Verification {
         sound: &mut BTreeSet<Digest>,
     ) {
         let folder = request.chunks.join(manifest.content_hash.to_string());
-        if request.since.is_some_and(|since| !chunks::is_touched(&folder, &manifest, since)) {
+        if request.since.as_ref().is_some_and(|since| since.is_passed_over(&folder, &manifest)) {
             return;
         }
         self.contents += 1;

@@ -1,22 +1,32 @@
 //! Chunks of an Axon: files that are read in place, and checked against the rows of the database that name them.
 //!
 //! Axon encrypts the same content again into the same files, and updates the row last. So every chunk is hashed when it is captured; what does
-//! not match is looked at again, row and chunks together; if the rows are ahead of their copy, that is taken again; and once everything
+//! not match is looked at again, row and chunks together; if the rows are ahead of their copy, that is taken again; what was written a
+//! short while ago is copied, as it is the likeliest to be written again; and once everything
 //! was read, what was written meanwhile is hashed once more. A chunk that fits before and after was never another in between,
 //! because no two encryptions are the same.
 
-use std::fs;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::{Captured, Other, Others, Outcome, Request, Verified, other};
-use crate::axon::verify::{self, Fault, Verification};
+use super::{Captured, Graft, Other, Others, Outcome, Reading, Request, Verified, With, other};
+use crate::axon::chunks;
+use crate::axon::digest::Digest;
+use crate::axon::manifest::ContentManifest;
+use crate::axon::verify::{self, Fault, Since, Verification};
 use crate::error::{Error, Result};
 use crate::manifest::{Missing, Note};
 use crate::profile::AxonChunksRule;
 
 /// How often what does not match is looked at again.
 const LOOKS: u32 = 5;
+/// What was written within this time is copied.
+const RECENT: Duration = Duration::from_secs(120);
+/// But no more than this, in bytes: the rest is looked at again once it was read.
+const MOST_KEPT: u64 = 256 << 20;
 /// Before each look: Axon writes the row a moment after the chunks.
 const PAUSE: Duration = Duration::from_millis(500);
 /// How many a note names before it counts.
@@ -46,7 +56,56 @@ pub fn capture(request: &Request<'_>, rule: &AxonChunksRule) -> Result<Captured>
     }
     captured.position.count("contents", seen.contents);
     captured.position.count("chunks", seen.chunks);
+    if captured.outdated.is_empty() && !keep_recent(request, copy, &mut captured)? {
+        captured.outdated.push(rule.database.clone());
+    }
     Ok(captured)
+}
+
+/// Copies what was written a short while ago, and is therefore likely to be written again before it is read; says whether all of it was
+/// still as the rows say.
+fn keep_recent(request: &Request<'_>, database: &Path, captured: &mut Captured) -> Result<bool> {
+    let since = SystemTime::now().checked_sub(RECENT).unwrap_or(SystemTime::UNIX_EPOCH);
+    let mut room = MOST_KEPT;
+    for (_, manifest) in verify::manifests(database)? {
+        let name = manifest.content_hash.to_string();
+        let folder = request.path.join(&name);
+        let size = manifest.chunk_size * manifest.chunk_hashes.len() as u64;
+        let is_recent = chunks::is_touched(&folder, &manifest, since);
+        if !is_recent || size > room || !chunks::examine(&folder, &manifest).0.is_empty() {
+            continue;
+        }
+        room -= size;
+        if !keep(request, &folder, &manifest, captured)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Copies one content; says whether it was still as its manifest says.
+fn keep(
+    request: &Request<'_>,
+    folder: &Path,
+    manifest: &ContentManifest,
+    captured: &mut Captured,
+) -> Result<bool> {
+    let to = request.staging.join(manifest.content_hash.to_string());
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&to)
+        .map_err(Error::file(&to, "cannot be made"))?;
+    for index in 0..manifest.chunk_hashes.len() {
+        let Ok(bytes) = chunks::read(folder, manifest, index) else { return Ok(false) };
+        let copy = to.join(chunks::name(index));
+        fs::write(&copy, bytes).map_err(Error::file(&copy, "cannot be written"))?;
+        let at = folder.join(chunks::name(index));
+        captured.grafts.push(Graft { at, with: With::Staged(copy) });
+    }
+    // It may be of another encryption by now; Axon makes it again.
+    captured.grafts.push(Graft { at: folder.join(chunks::CACHE), with: With::Nothing });
+    Ok(true)
 }
 
 /// What was written since, against the copy of the database.
@@ -57,7 +116,7 @@ pub fn look_back(
     path: &Path,
     rule: &AxonChunksRule,
     others: &Others,
-    since: SystemTime,
+    reading: &Reading<'_>,
 ) -> Result<Captured> {
     let database = &other(others, &rule.database, path)?.copy;
     let seen = verify::verify(&verify::Request {
@@ -66,7 +125,7 @@ pub fn look_back(
         chunks: path,
         looks: 0,
         pause: Duration::ZERO,
-        since: Some(since),
+        since: Some(Since { at: reading.since, kept: kept(path, reading.staged) }),
     })?;
     let mut captured = Captured::default();
     if let Some(text) = faults(&seen) {
@@ -79,6 +138,15 @@ pub fn look_back(
     Ok(captured)
 }
 
+/// Content of which copies were read.
+fn kept(path: &Path, staged: &[PathBuf]) -> BTreeSet<Digest> {
+    let content = |at: &PathBuf| {
+        let inner = at.strip_prefix(path).ok()?.components().next()?;
+        Digest::parse(inner.as_os_str().to_str()?)
+    };
+    staged.iter().filter_map(content).collect()
+}
+
 /// What the rows name: none of it is in a snapshot without the chunks.
 ///
 /// # Errors
@@ -86,7 +154,7 @@ pub fn look_back(
 pub fn left_out(rule: &AxonChunksRule, others: &Others) -> Result<Vec<Missing>> {
     let Some(database) = others.get(&rule.database) else { return Ok(Vec::new()) };
     let named = verify::named(&database.copy)?;
-    let missing = |(holder, content): (String, crate::axon::digest::Digest)| Missing {
+    let missing = |(holder, content): (String, Digest)| Missing {
         name: content.to_string(),
         of: holder,
         why: "left-out".to_owned(),

@@ -70,6 +70,15 @@ pub fn verify(
     }
 }
 
+/// What was read, and since when it may have changed.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'a> {
+    /// When capturing began.
+    pub since: SystemTime,
+    /// Paths in whose place copies were read.
+    pub staged: &'a [PathBuf],
+}
+
 /// What a kind sees of a component once all of it was read, although nothing held it still: notes, and whether it is torn.
 ///
 /// # Errors
