@@ -189,6 +189,7 @@ fn service_class(error: &Service) -> Class {
         Service::NodeExists { .. } => Class::WouldOverwrite,
         Service::NoComponent { .. }
         | Service::NoRemedy { .. }
+        | Service::NeedsRunning { .. }
         | Service::OnlyInCopy { .. }
         | Service::NothingToChoose { .. } => Class::Usage,
         Service::NoInstanceKey { .. } => Class::WrongKey,
@@ -378,6 +379,12 @@ fn service_hint(error: &Service) -> Option<String> {
             "Nothing was put in place. Take an older snapshot (NODE@latest~1), or leave the component out: --skip NAME".to_owned()
         }
         Service::NoSnapshot { .. } => "`nodekeep snapshot list` shows what there is.".to_owned(),
+        Service::NotHeld { component, .. } => format!(
+            "Take the latest that has it: NODE@latest --component {component}"
+        ),
+        Service::NeedsRunning { component, .. } => format!(
+            "Start the node, or restore without --leave-stopped. Or leave it out for now: --skip {component}"
+        ),
         _ => return None,
     };
     Some(text)

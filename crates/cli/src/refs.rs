@@ -23,8 +23,8 @@ pub enum Reference {
     Id(String),
     /// Of a path, at a time.
     At { path: Vec<u8>, when: When, text: String },
-    /// Of a registered node, at a time.
-    Node { name: String, when: When },
+    /// Of a registered node, at a time; the latest that has these components, if some are wanted.
+    Node { name: String, when: When, components: Vec<String> },
     /// A portable file.
     File(PathBuf),
 }
@@ -88,7 +88,7 @@ fn parse_node(text: &str) -> Result<Reference> {
         }
     };
     nodekeep_nodes::node::check_name(name)?;
-    Ok(Reference::Node { name: name.to_owned(), when })
+    Ok(Reference::Node { name: name.to_owned(), when, components: Vec::new() })
 }
 
 /// Whether a word is a path and not the name of a node: it has a slash, or is only dots.
@@ -195,7 +195,7 @@ pub fn find(reference: &Reference, snapshots: &[SnapshotRecord], location: &str)
         Reference::Latest { back } => latest(snapshots, *back),
         Reference::Id(prefix) => by_id(snapshots.iter().collect(), prefix).map(whole),
         Reference::At { path, when, text } => at(snapshots, path, when, text),
-        Reference::Node { name, when } => of_node(snapshots, name, when),
+        Reference::Node { name, when, components } => of_node(snapshots, name, when, components),
         Reference::File(path) => Err(Error::FileNotSnapshot { path: path.clone() }),
     }
 }
@@ -264,9 +264,14 @@ fn at(snapshots: &[SnapshotRecord], path: &[u8], when: &When, text: &str) -> Res
     Ok(Found { record: record.clone(), inside })
 }
 
-fn of_node(snapshots: &[SnapshotRecord], name: &str, when: &When) -> Result<Found> {
+fn of_node(
+    snapshots: &[SnapshotRecord],
+    name: &str,
+    when: &When,
+    components: &[String],
+) -> Result<Found> {
     let (of_it, _) = find::of_node(snapshots, name);
-    Ok(whole(&find::pick(&of_it, name, &when.clone().into(), None)?.record))
+    Ok(whole(&find::pick(&of_it, name, &when.clone().into(), components)?.record))
 }
 
 fn moment(text: &str) -> &str {

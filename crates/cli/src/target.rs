@@ -48,33 +48,23 @@ pub fn reader(repository: &Repository) -> Result<ChunkReader> {
 /// # Errors
 /// If nothing or several match, or no key at hand reads it.
 pub fn open(app: &App, text: &str, bases: &[PathBuf]) -> Result<Target> {
-    let reference = refs::parse(text)?;
+    open_with(app, text, bases, &[])
+}
+
+/// Finds the snapshot that `text` names; of a node, one that has these components.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(app: &App, text: &str, bases: &[PathBuf], wanted: &[String]) -> Result<Target> {
+    let mut reference = refs::parse(text)?;
+    if let Reference::Node { components, .. } = &mut reference {
+        components.extend_from_slice(wanted);
+    }
     let Reference::File(path) = &reference else {
         return find(app.open(Need::Read)?.repository, &reference);
     };
     let repository = portable::open(app, path, bases)?;
     let record = nodekeep_repo::portable::newest(&repository)?;
-    Ok(Target { repository, record, inside: None })
-}
-
-/// The same; `latest` of a node is the newest that this component can be had from.
-///
-/// # Errors
-/// If nothing or several match, or no key at hand reads it.
-pub fn of_component(
-    app: &App,
-    text: &str,
-    bases: &[PathBuf],
-    component: Option<&str>,
-) -> Result<Target> {
-    let reference = refs::parse(text)?;
-    let (Reference::Node { name, when }, Some(component)) = (&reference, component) else {
-        return open(app, text, bases);
-    };
-    let repository = app.open(Need::Read)?.repository;
-    let records = snapshots(&repository)?;
-    let (of_it, _) = nodes::of_node(&records, name);
-    let record = nodes::pick(&of_it, name, &when.clone().into(), Some(component))?.record.clone();
     Ok(Target { repository, record, inside: None })
 }
 

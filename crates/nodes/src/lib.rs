@@ -25,3 +25,4 @@ pub mod profile;
 pub mod relay;
 pub mod runbook;
 pub mod service;
+pub mod system;

@@ -10,6 +10,7 @@ use nodekeep_nodes::kind::{self, Graft, Others, Reading, With};
 use nodekeep_nodes::manifest::{ComponentRecord, Machine, Manifest, Note, Status, VERSION};
 use nodekeep_nodes::node::Node;
 use nodekeep_nodes::profile::Kind;
+use nodekeep_nodes::system;
 use nodekeep_repo::backup::{BackupOptions, BackupReport};
 use nodekeep_repo::monitor::Monitor;
 use nodekeep_repo::repository::Repository;
@@ -89,7 +90,8 @@ impl Ground<'_> {
         let capturing =
             Capturing { node, wish, view: &view, memory: &memory, staging: &mut staging };
         let since = SystemTime::now();
-        let scene = capturing.run()?;
+        let mut scene = capturing.run()?;
+        warn(node, &mut scene.records);
         let roots = scene.roots(&view);
         if roots.is_empty() {
             return Err(nothing(node, &scene));
@@ -118,6 +120,15 @@ impl Ground<'_> {
         options.tags.push((TAG.to_owned(), node.name().to_owned()));
         options.attachments.extend(find::configuration(node)?);
         Ok(options)
+    }
+}
+
+/// What only its system knows of a node stands with the component that it is about.
+fn warn(node: &Node, records: &mut [ComponentRecord]) {
+    for (component, note) in system::warnings(node) {
+        if let Some(record) = records.iter_mut().find(|record| record.name == component) {
+            record.notes.push(note);
+        }
     }
 }
 

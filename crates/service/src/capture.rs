@@ -10,7 +10,7 @@ use std::sync::Arc;
 use nodekeep_nodes::kind::{self, Captured, Choice, Graft, Other, Others, Request, With};
 use nodekeep_nodes::manifest::{ComponentRecord, Note, Status};
 use nodekeep_nodes::node::{Located, Node};
-use nodekeep_nodes::profile::{Component, Kind, Variables};
+use nodekeep_nodes::profile::{Component, Kind, Variables, fill};
 
 use crate::error::{Error, Result};
 use crate::graft::{Exclusion, Part, Seen};
@@ -166,11 +166,8 @@ impl Capturing<'_> {
             if !matches!(record.status, Status::Captured | Status::Partial) {
                 scene.grafts.push(Graft { at: path.clone(), with: With::Nothing });
             }
-            scene.parts.push(Arc::new(Part {
-                path,
-                exclude: exclusions(&located)?,
-                seen: Seen::default(),
-            }));
+            let exclude = exclusions(&located, &path, &variables)?;
+            scene.parts.push(Arc::new(Part { path, exclude, seen: Seen::default() }));
             scene.records.push(record);
         }
         let staged = self.staging.folders().iter();
@@ -190,6 +187,9 @@ impl Capturing<'_> {
             !matches!(component.kind, Kind::Command(_) | Kind::Postgres(_) | Kind::AxonApplets(_));
         if lies_somewhere && let Err(error) = fs::metadata(self.view.reading(&record.path)) {
             return absent(record, &error);
+        }
+        if lies_somewhere {
+            self.outside(record);
         }
         let path = record.path.clone();
         match self.capture_fitting(component, &path, variables, scene) {
@@ -234,6 +234,24 @@ impl Capturing<'_> {
             captured = self.capture(kind, name, path, variables, scene)?;
         }
         Ok(captured)
+    }
+
+    /// A snapshot of a file system has nothing of what lies on another.
+    fn outside(&self, record: &mut ComponentRecord) {
+        if self.view.is_outside(&record.path) {
+            let text = format!(
+                "{} is not on the file system that was frozen: it was read live",
+                record.path.display()
+            );
+            record.notes.push(Note::new("read-live", text));
+        }
+        for point in self.view.foreign_in(&record.path) {
+            let text = format!(
+                "{} is a file system of its own, which the frozen one does not show: make it a component of its own",
+                point.display()
+            );
+            torn(record, "not-frozen", text);
+        }
     }
 
     fn once_more(&mut self, name: &str, variables: &Variables, scene: &mut Scene) -> Result<()> {
@@ -320,10 +338,16 @@ pub(crate) fn record_of(located: &Located<'_>, path: PathBuf) -> ComponentRecord
     }
 }
 
-fn exclusions(located: &Located<'_>) -> Result<Vec<Exclusion>> {
+/// What the profile leaves out. An absolute path fits itself, if it lies in the component; `real` is where that lies without links.
+fn exclusions(located: &Located<'_>, real: &Path, variables: &Variables) -> Result<Vec<Exclusion>> {
     let component = located.component;
     let parse = |pattern: &String| {
-        Exclusion::parse(pattern).map_err(|reason| {
+        let filled = fill(pattern, variables)?;
+        let inner = [real, &located.path].into_iter().find_map(|base| {
+            let inner = Path::new(&filled).strip_prefix(base).ok()?;
+            Some(format!("/{}", inner.display()))
+        });
+        Exclusion::parse(&inner.unwrap_or(filled)).map_err(|reason| {
             Error::Node(nodekeep_nodes::error::Error::Profile {
                 origin: format!("component `{}`", component.name),
                 reason: format!("exclude `{pattern}`: {reason}"),

@@ -78,14 +78,6 @@ pub enum Error {
         /// Which.
         component: String,
     },
-    /// A component that a snapshot does not hold.
-    #[error("snapshot {snapshot} does not hold the component `{component}`")]
-    NotHeld {
-        /// Its id.
-        snapshot: String,
-        /// What was asked for.
-        component: String,
-    },
     /// Nothing can open what is to be given to others.
     #[error(
         "no snapshot of the node `{node}` holds both its database and its secret, so nothing opens the content to make envelopes for others"
@@ -109,6 +101,14 @@ pub enum Error {
         node: String,
         /// Which was asked for, in words.
         when: String,
+    },
+    /// A snapshot without a component that was asked for.
+    #[error("snapshot {snapshot} does not have the component `{component}`")]
+    NotHeld {
+        /// Its id.
+        snapshot: String,
+        /// What was asked for.
+        component: String,
     },
     /// Something of a snapshot cannot be restored whole.
     #[error("{}: {why}{}", path.display(), and_more(*more))]
@@ -143,6 +143,16 @@ pub enum Error {
     Rewinds {
         /// What the fence says.
         verdict: Box<Verdict>,
+    },
+    /// What the running node takes, and a node that stays stopped.
+    #[error(
+        "`{component}` of the node `{node}` goes back through the running node, which would stay stopped"
+    )]
+    NeedsRunning {
+        /// The node.
+        node: String,
+        /// The component.
+        component: String,
     },
     /// A remedy for a rule that does not need it, or that has no such remedy.
     #[error("`{rule}={remedy}` is no remedy here{}", listed(known))]

@@ -158,7 +158,7 @@ pub fn of_node(records: &[SnapshotRecord], name: &str) -> (Vec<NodeSnapshot>, us
     (sound.into_iter().flatten().collect(), bad.len())
 }
 
-/// The snapshot of a node that is meant. Those in which components were left out count only if `component` is wanted and in them.
+/// The snapshot of a node that is meant. Those in which components were left out count only if `components` are wanted and in them.
 ///
 /// # Errors
 /// [`Error::NoSnapshot`] says what there is none of.
@@ -166,14 +166,18 @@ pub fn pick<'a>(
     snapshots: &'a [NodeSnapshot],
     node: &str,
     when: &When,
-    component: Option<&str>,
+    components: &[String],
 ) -> Result<&'a NodeSnapshot> {
-    let serves = |snapshot: &&NodeSnapshot| match component {
-        Some(component) => snapshot.serves(component),
-        None => snapshot.is_whole(),
+    let serves = |snapshot: &&NodeSnapshot| match components {
+        [] => snapshot.is_whole(),
+        wanted => wanted.iter().all(|component| snapshot.serves(component)),
     };
     let mut serving = snapshots.iter().rev().filter(serves);
-    let none = |when: String| Error::NoSnapshot { node: node.to_owned(), when };
+    let of = match components {
+        [] => String::new(),
+        wanted => format!(" with {}", wanted.join(" and ")),
+    };
+    let none = |when: String| Error::NoSnapshot { node: node.to_owned(), when: of.clone() + &when };
     match when {
         When::Latest { back } => serving.nth(*back).ok_or_else(|| match back {
             0 => none(String::new()),

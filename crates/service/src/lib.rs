@@ -13,6 +13,7 @@ pub mod find;
 pub mod graft;
 pub mod holding;
 pub mod import;
+pub mod live;
 pub mod loose;
 pub mod records;
 pub mod restore;

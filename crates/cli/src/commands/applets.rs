@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 use crate::error::{Error, Result};
 use crate::render;
 
+/// The component that holds them.
+pub const APPLETS: &str = "applets";
+
 /// Which applets, and for whom.
 #[derive(Debug, Default, Args)]
 pub struct Choosing {

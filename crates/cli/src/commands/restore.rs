@@ -10,7 +10,7 @@ use nodekeep_repo::restore::{Action, RestoreOptions, RestorePlan, RestoreReport,
 use nodekeep_service::find::NodeSnapshot;
 use serde_json::{Value, json};
 
-use super::applets::Choosing;
+use super::applets::{APPLETS, Choosing};
 use super::snapshot::{reference_help, unreadable};
 use super::worst_day;
 use crate::error::{Error, Result};
@@ -39,6 +39,7 @@ Examples:
   nodekeep restore backup.nkb --target ./restored
   nodekeep restore guts --dry-run
   nodekeep restore guts@2026-11-19 --remedy consensus=without
+  nodekeep restore guts@latest --component config
   nodekeep restore relay1 --as-copy --target ./test-instance
   nodekeep restore board --component applets --select MimsTris --dry-run
   nodekeep restore board --component applets --rekey --path instance=/srv/other
@@ -110,7 +111,7 @@ impl Restore {
         let Some(snapshot) = self.named() else {
             return worst_day::list(app);
         };
-        let target = target::of_component(app, snapshot, &self.base, self.only_component())?;
+        let target = target::open_with(app, snapshot, &self.base, &self.wanted())?;
         if let Some(of_node) = self.of_node(&target)? {
             return match self.as_copy {
                 true => self.as_copy(app, &target, &of_node),
@@ -151,12 +152,11 @@ impl Restore {
         }
     }
 
-    /// The component that the newest snapshot must hold, if a single one is wanted.
-    fn only_component(&self) -> Option<&str> {
-        match self.component.as_slice() {
-            [one] => Some(one),
-            [] if self.applets.is_meant() || self.update => Some("applets"),
-            _ => None,
+    /// The components that the newest snapshot must hold.
+    fn wanted(&self) -> Vec<String> {
+        match self.component.is_empty() && (self.applets.is_meant() || self.update) {
+            true => vec![APPLETS.to_owned()],
+            false => self.component.clone(),
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use self::check::check;
-use super::{FenceKind, HoldMethod, Priority, Profile};
+use super::{FenceKind, HoldMethod, Priority, Profile, RestoreWhile};
 use crate::error::{Error, Result};
 
 /// Reads a profile.
@@ -125,7 +125,7 @@ struct RawPart {
 
 /// Options of kinds.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawOptions {
     counts: Option<RawCounts>,
     chain: Option<RawChain>,
@@ -133,6 +133,7 @@ struct RawOptions {
     connection: Option<String>,
     dump: Option<RawLine>,
     restore: Option<RawLine>,
+    restore_while: Option<RestoreWhile>,
     check: Option<RawLine>,
     database: Option<String>,
     chunks: Option<String>,

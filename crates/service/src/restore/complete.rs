@@ -9,8 +9,10 @@ use nodekeep_nodes::node::{Located, Node};
 use nodekeep_nodes::profile::{AxonChunksRule, Kind};
 use nodekeep_repo::repository::SnapshotRecord;
 
-use super::place::Placement;
-use super::{Restored, Wish, beside, join, remove};
+use super::place::join;
+use super::stage::{Staged, beside, remove};
+use super::verify::lying;
+use super::{Restored, Wish};
 use crate::backup::Ground;
 use crate::error::Result;
 use crate::fetch::{Sources, Wanted};
@@ -29,11 +31,10 @@ pub(super) struct Fetched {
 }
 
 /// Where the copies of components lie that are about to be put in place; what the node uses, where a component stays.
-pub(super) fn lying(node: &Node, staged: &[(Placement, PathBuf)]) -> Others {
-    let mut others = Others::new();
+pub(super) fn copies(node: &Node, staged: &Staged) -> Others {
+    let mut others = lying(node);
     for located in node.components().unwrap_or_default() {
-        let copy = copy_of(&located, staged).unwrap_or_else(|| located.path.clone());
-        if copy.symlink_metadata().is_ok() {
+        if let Some(copy) = copy_of(&located, staged) {
             let live = located.path.clone();
             others.insert(located.component.name.clone(), Other { copy, live });
         }
@@ -60,11 +61,11 @@ pub(super) fn planned(snapshot: &NodeSnapshot, wish: &Wish) -> Vec<String> {
 }
 
 /// The staged copy of a component.
-fn copy_of(located: &Located<'_>, staged: &[(Placement, PathBuf)]) -> Option<PathBuf> {
-    staged.iter().find_map(|(placement, beside)| {
+fn copy_of(located: &Located<'_>, staged: &Staged) -> Option<PathBuf> {
+    staged.files.iter().find_map(|(placement, copy)| {
         let is_in = placement.components.contains(&located.component.name);
         let inner = located.path.strip_prefix(&placement.target).ok().filter(|_| is_in)?;
-        Some(join(beside, inner))
+        Some(join(copy, inner))
     })
 }
 
@@ -78,10 +79,9 @@ impl Ground<'_> {
         node: &Node,
         (snapshot, all): (&NodeSnapshot, &[SnapshotRecord]),
         wish: &Wish,
-        staged: &[(Placement, PathBuf)],
+        staged: &mut Staged,
         restored: &mut Restored,
-    ) -> Result<Vec<Fetched>> {
-        let mut fetched = Vec::new();
+    ) -> Result<()> {
         for located in node.components()? {
             let kind = &located.component.kind;
             let copy = copy_of(&located, staged);
@@ -111,10 +111,10 @@ impl Ground<'_> {
                 restored.problems.push(lacks(&left, name));
             }
             if copy.is_none() && folder.exists() {
-                fetched.push(Fetched { folder, target: located.path.clone() });
+                staged.fetched.push(Fetched { folder, target: located.path.clone() });
             }
         }
-        Ok(fetched)
+        Ok(())
     }
 
     fn fetch_beside(
@@ -143,7 +143,7 @@ fn lacking(
     node: &Node,
     rule: &AxonChunksRule,
     chunks: &Located<'_>,
-    staged: &[(Placement, PathBuf)],
+    staged: &Staged,
 ) -> Result<Vec<Wanted>> {
     let database = node.component(&rule.database)?;
     let Some(database) = copy_of(&database, staged) else { return Ok(Vec::new()) };

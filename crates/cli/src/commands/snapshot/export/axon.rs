@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::Export;
 use crate::commands::applets::{
-    missing_document, missing_text, recipients, rekeyed_document, rekeyed_text,
+    APPLETS, missing_document, missing_text, recipients, rekeyed_document, rekeyed_text,
 };
 use crate::error::{Error, Result};
 use crate::exit;
@@ -29,8 +29,8 @@ impl Export {
     pub fn axon(&self, app: &App) -> Result<()> {
         let into = self.folder()?;
         let recipients = self.axon_recipients()?;
-        let component = Some("applets");
-        let target = target::of_component(app, &self.snapshot, &self.base, component)?;
+        let wanted = [APPLETS.to_owned()];
+        let target = target::open_with(app, &self.snapshot, &self.base, &wanted)?;
         let snapshot = NodeSnapshot::of(&target.record)
             .ok_or_else(|| Error::NotOfANode { snapshot: target.record.id.short() })??;
         let node = snapshot.node()?;
