@@ -86,9 +86,14 @@ pub struct Reading<'a> {
 ///
 /// # Errors
 /// If it cannot be looked at any more.
-pub fn look_back(kind: &Kind, path: &Path, others: &Others, since: SystemTime) -> Result<Captured> {
+pub fn look_back(
+    kind: &Kind,
+    path: &Path,
+    others: &Others,
+    reading: &Reading<'_>,
+) -> Result<Captured> {
     match kind {
-        Kind::AxonChunks(rule) => chunks::look_back(path, rule, others, since),
+        Kind::AxonChunks(rule) => chunks::look_back(path, rule, others, reading),
         _ => Ok(Captured::default()),
     }
 }
