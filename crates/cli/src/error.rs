@@ -211,6 +211,12 @@ impl Error {
     }
 }
 
+impl From<nodekeep_service::schedule::ScheduleError> for Error {
+    fn from(error: nodekeep_service::schedule::ScheduleError) -> Self {
+        Self::Service(error.into())
+    }
+}
+
 impl From<StoreError> for Error {
     fn from(error: StoreError) -> Self {
         Self::Engine(Engine::Store(error))

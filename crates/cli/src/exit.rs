@@ -6,6 +6,7 @@ use nodekeep_nodes::axon::error::Error as Axon;
 use nodekeep_nodes::error::Error as Nodes;
 use nodekeep_repo::error::Error as Engine;
 use nodekeep_service::error::Error as Service;
+use nodekeep_service::schedule::ScheduleError;
 use nodekeep_store::{Op, StoreError, StoreErrorKind};
 use serde_json::json;
 
@@ -193,7 +194,12 @@ fn service_class(error: &Service) -> Class {
         | Service::OnlyInCopy { .. }
         | Service::NothingToChoose { .. } => Class::Usage,
         Service::NoInstanceKey { .. } => Class::WrongKey,
-        Service::Busy { .. } => Class::TryAgain,
+        Service::Busy { .. } | Service::JobTaken { .. } | Service::DaemonRuns { .. } => {
+            Class::TryAgain
+        }
+        Service::Schedule(ScheduleError::Unknown { .. }) | Service::NoJob { .. } => Class::NotFound,
+        Service::Schedule(ScheduleError::Exists { .. }) => Class::WouldOverwrite,
+        Service::Schedule(_) => Class::Usage,
         Service::Rewinds { .. } | Service::Held { .. } => Class::WouldRewind,
         Service::NoSigner => Class::NotAllowed,
         _ => Class::Failed,
@@ -370,6 +376,10 @@ fn service_hint(error: &Service) -> Option<String> {
         }
         Service::NothingToChoose { choosers, .. } if !choosers.is_empty() => {
             format!("For example: --component {} --select NAME", choosers[0])
+        }
+        Service::DaemonRuns { .. } => "See what it does: nodekeep daemon status".to_owned(),
+        Service::Schedule(ScheduleError::Unknown { .. }) => {
+            "See which there are: nodekeep schedule list".to_owned()
         }
         Service::Busy { .. } => "Wait for it to end, and run this again.".to_owned(),
         Service::NoSigner => {

@@ -45,8 +45,16 @@ fn raise_open_files() {
     _ = setrlimit(Resource::Nofile, limit);
 }
 
+/// A job ends when the runner above it does, also when that is killed.
+fn end_with_runner() {
+    if std::env::var_os(nodekeep_service::jobs::runner::JOB_VARIABLE).is_some() {
+        _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+    }
+}
+
 fn main() -> ExitCode {
     raise_open_files();
+    end_with_runner();
     let secrets = Secrets::take();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let fallback = Output::new(arguments.iter().any(|argument| argument == "--json"), false, true);

@@ -14,6 +14,7 @@ use nodekeep_repo::view::View;
 use nodekeep_store::{Address, Object, Place, Store};
 use zeroize::Zeroizing;
 
+use crate::commands::daemon::RoleArg;
 use crate::copies::{self, Distance};
 use crate::error::{Error, Result};
 use crate::home::{self, Home, Keys};
@@ -279,6 +280,14 @@ impl App {
 
     fn access(&self, need: Need, config: &Config, keys: &Keys, location: &str) -> Result<Access> {
         let mut access = Access { credential: self.credential(keys)?, ..Access::default() };
+        // A writer's daemon holds nothing that reads: no identity is so much as opened.
+        if self.settings.role == Some(RoleArg::Writer) {
+            return if access.credential.is_some() {
+                Ok(access)
+            } else {
+                Err(no_keys(location, &self.home))
+            };
+        }
         if let Some(path) = &self.settings.identity {
             self.add_identity(path, config, &mut access)?;
         }

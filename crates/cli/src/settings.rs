@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use crate::args::Globals;
+use crate::commands::daemon::RoleArg;
 use crate::error::{Error, Result};
 use crate::home::Home;
 
@@ -64,6 +65,8 @@ pub struct Settings {
     pub color: bool,
     /// How repositories on other hosts are reached.
     pub remote: Remote,
+    /// The most that keys are used for.
+    pub role: Option<RoleArg>,
     /// Whether the user said that nobody else works on the repository now.
     pub alone: bool,
 }
@@ -124,6 +127,7 @@ impl Settings {
         self.color &= !globals.no_color;
         self.remote.apply_options(globals);
         self.alone = globals.alone;
+        self.role = globals.as_role;
     }
 }
 

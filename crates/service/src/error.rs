@@ -12,6 +12,8 @@ use nodekeep_nodes::service::ServiceError;
 use nodekeep_repo::error::Error as RepoError;
 use thiserror::Error;
 
+use crate::schedule::ScheduleError;
+
 /// Any failure of this crate.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -21,6 +23,9 @@ pub enum Error {
     /// A node's.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// A schedule's.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// A file of this machine.
     #[error(transparent)]
     File(#[from] FileError),
@@ -48,6 +53,27 @@ pub enum Error {
         /// Its profile.
         profile: String,
     },
+    /// The journal has no such job.
+    #[error("there is no job `{id}`; see `nodekeep daemon jobs`")]
+    NoJob {
+        /// What was asked for.
+        id: String,
+    },
+    /// Another runner has the job.
+    #[error("the job {id} is worked on already")]
+    JobTaken {
+        /// Which.
+        id: String,
+    },
+    /// There is a daemon.
+    #[error("a daemon works in {} already", folder.display())]
+    DaemonRuns {
+        /// Where its files are.
+        folder: PathBuf,
+    },
+    /// No command was given that runs jobs.
+    #[error("the daemon was given no command that runs jobs")]
+    NoRunner,
     /// Another process works on the node.
     #[error("another nodekeep works on the node `{name}`")]
     Busy {

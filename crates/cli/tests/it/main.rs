@@ -10,6 +10,7 @@ mod kill;
 mod mirrors;
 mod nodes;
 mod portable;
+mod schedules;
 mod sessions;
 mod support;
 mod survival;
