@@ -280,7 +280,7 @@ fn another_instance_gets_envelopes_or_nothing() {
 
 #[test]
 fn an_export_is_taken_over_again_and_handed_on() {
-    let (bed, board) = registered();
+    let (bed, _board) = registered();
     bed.ok(&["backup", "board"]);
     bed.write("beta.pem", &board::public("beta"));
     let without = bed.run(&[
