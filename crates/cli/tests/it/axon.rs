@@ -77,7 +77,7 @@ fn chunks_are_checked_when_they_are_captured_and_what_stays_wrong_is_named() {
 
     // The older snapshot has the right chunk: the restore of the newer takes it from there.
     let restored = bed.ok(&["restore", "board", "--yes"]);
-    assert!(restored.contains("1 contents came from other snapshots"), "{restored}");
+    assert!(restored.contains("1 of 1 missing contents came from other snapshots"), "{restored}");
     bed.ok(&["check", "board", "--component", "chunks"]);
 }
 
@@ -172,7 +172,11 @@ fn content_that_was_left_out_is_listed_and_comes_back_from_another_snapshot() {
     assert!(plan.contains("4 things of `chunks` are not in this snapshot"), "{plan}");
     let ran = bed.run(&["restore", &id, "--yes"]);
     assert_eq!(ran.code, 3, "{}{}", ran.stdout, ran.stderr);
-    assert!(ran.stdout.contains("3 contents came from other snapshots"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("3 of 4 missing contents came from other snapshots"),
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stderr.contains("`chunks` lacks the content of applet New"), "{}", ran.stderr);
     assert!(folder_of(&board, "Pipe Dodger").join("3.chunk").exists());
     assert!(!folder_of(&board, "New").exists());

@@ -132,7 +132,9 @@ impl Ground<'_> {
         let left = left?;
         if left.len() < count {
             let found = count - left.len();
-            restored.notes.push(format!("{found} contents came from other snapshots of the node"));
+            restored.notes.push(format!(
+                "{found} of {count} missing contents came from other snapshots of the node"
+            ));
         }
         Ok(left)
     }

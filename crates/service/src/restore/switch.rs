@@ -51,6 +51,10 @@ impl Ground<'_> {
         }
         giving::begin(&state, snapshot, staged)?;
         swap.run(&state)?;
+        for fetched in &staged.fetched {
+            // It is empty now; what is left of it does no harm.
+            _ = remove(&fetched.folder);
+        }
         restored.placed =
             plan.placements.iter().map(|placement| placement.target.clone()).collect();
         restored.aside.clone_from(&swap.aside);
