@@ -4,6 +4,7 @@
 //! does not protect it from a member of the roster, and would keep the fuzzer out.
 
 pub mod nodes;
+pub mod axon;
 
 use std::io::{Read, Write};
 use std::sync::Arc;

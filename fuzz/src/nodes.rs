@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use nodekeep_nodes::axon::manifest::ContentManifest;
 use nodekeep_nodes::fence::interchange::Interchange;
 use nodekeep_nodes::fence::journal::Journal;
 use nodekeep_nodes::fence::read::{Site, State, read};
@@ -146,15 +145,4 @@ pub fn guts(data: &[u8]) {
         pieces.chunks_exact(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect();
     let again = || pairs.clone().into_iter().map(Ok);
     let _ = objects::count(again(), again());
-}
-
-/// Axon's content manifests.
-pub fn axon_manifest(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else {
-        return;
-    };
-    if let Ok(Some(manifest)) = ContentManifest::from_text(text, "fuzz") {
-        let again = ContentManifest::from_json(manifest.to_json(), "fuzz");
-        assert!(matches!(again, Ok(Some(_))));
-    }
 }

@@ -29,6 +29,11 @@ pub enum Error {
     /// Something that only nodes of another profile can do.
     #[error("the node `{node}` has the profile `{profile}`, which has no such maintenance")]
     NotForProfile { node: String, profile: String },
+    /// A folder for a node whose old tools are not known.
+    #[error(
+        "the node `{node}` has the profile `{profile}`, and no backups of its own tools are known"
+    )]
+    NoOldTool { node: String, profile: String },
     /// A file of this machine.
     #[error("cannot {action} {}: {source}", path.display())]
     File { path: PathBuf, action: &'static str, source: io::Error },

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use nodekeep_nodes::axon::error::Error as Axon;
 use nodekeep_nodes::error::Error as Nodes;
 use nodekeep_repo::error::Error as Engine;
 use nodekeep_service::error::Error as Service;
@@ -178,6 +179,7 @@ fn service_class(error: &Service) -> Class {
         Service::Node(Nodes::NodeName { .. } | Nodes::Profile { .. } | Nodes::Variable { .. }) => {
             Class::Usage
         }
+        Service::Node(Nodes::Axon(axon)) => axon_class(axon),
         Service::Node(Nodes::Damaged { .. })
         | Service::State { .. }
         | Service::NotWhole { .. }
@@ -188,9 +190,12 @@ fn service_class(error: &Service) -> Class {
         | Service::NotHeld { .. }
         | Service::Nothing { .. } => Class::NotFound,
         Service::NodeExists { .. } => Class::WouldOverwrite,
-        Service::NoComponent { .. } | Service::NoRemedy { .. } | Service::NeedsRunning { .. } => {
-            Class::Usage
-        }
+        Service::NoComponent { .. }
+        | Service::NoRemedy { .. }
+        | Service::NeedsRunning { .. }
+        | Service::OnlyInCopy { .. }
+        | Service::NothingToChoose { .. } => Class::Usage,
+        Service::NoInstanceKey { .. } => Class::WrongKey,
         Service::Busy { .. } | Service::JobTaken { .. } | Service::DaemonRuns { .. } => {
             Class::TryAgain
         }
@@ -199,6 +204,19 @@ fn service_class(error: &Service) -> Class {
         Service::Schedule(_) => Class::Usage,
         Service::Rewinds { .. } | Service::Held { .. } => Class::WouldRewind,
         Service::NoSigner => Class::NotAllowed,
+        _ => Class::Failed,
+    }
+}
+
+fn axon_class(error: &Axon) -> Class {
+    match error {
+        Axon::NoEnvelope { .. }
+        | Axon::Secret { .. }
+        | Axon::Instance { .. }
+        | Axon::Key { .. } => Class::WrongKey,
+        Axon::UnknownApplets { .. } => Class::NotFound,
+        Axon::Exists { .. } => Class::WouldOverwrite,
+        Axon::Manifest { .. } | Axon::Content { .. } | Axon::Backup { .. } => Class::Damaged,
         _ => Class::Failed,
     }
 }
@@ -350,6 +368,18 @@ fn service_hint(error: &Service) -> Option<String> {
         Service::Held { node, .. } => format!(
             "If that machine is certainly off for good: nodekeep node retire {node} --from-repo\nFor a test instance: --as-copy --target DIR"
         ),
+        Service::Node(Nodes::Axon(Axon::NoEnvelope { .. })) => {
+            "Give --rekey: envelopes are then made with the key of the instance that was backed up.".to_owned()
+        }
+        Service::OnlyInCopy { .. } => {
+            "Restore it into a sandbox and check it there: nodekeep drill NODE".to_owned()
+        }
+        Service::NoInstanceKey { node } => {
+            format!("Back up the instance whole, where it runs: nodekeep backup {node}")
+        }
+        Service::NothingToChoose { choosers, .. } if !choosers.is_empty() => {
+            format!("For example: --component {} --select NAME", choosers[0])
+        }
         Service::DaemonRuns { .. } => "See what it does: nodekeep daemon status".to_owned(),
         Service::Schedule(ScheduleError::Unknown { .. }) => {
             "See which there are: nodekeep schedule list".to_owned()

@@ -40,6 +40,16 @@ pub enum When {
     Id(String),
 }
 
+impl From<When> for find::When {
+    fn from(when: When) -> Self {
+        match when {
+            When::Latest { back } => Self::Latest { back },
+            When::Before(end) => Self::Before(end),
+            When::Id(prefix) => Self::Id(prefix),
+        }
+    }
+}
+
 /// A snapshot, and the part of it that was named.
 #[derive(Debug, Clone)]
 pub struct Found {
@@ -260,13 +270,8 @@ fn of_node(
     when: &When,
     components: &[String],
 ) -> Result<Found> {
-    let when = match when.clone() {
-        When::Latest { back } => find::When::Latest { back },
-        When::Before(end) => find::When::Before(end),
-        When::Id(prefix) => find::When::Id(prefix),
-    };
     let (of_it, _) = find::of_node(snapshots, name);
-    Ok(whole(&find::pick(&of_it, name, &when, components)?.record))
+    Ok(whole(&find::pick(&of_it, name, &when.clone().into(), components)?.record))
 }
 
 fn moment(text: &str) -> &str {

@@ -22,7 +22,7 @@ use crate::fencing::look_of;
 use crate::find::NodeSnapshot;
 use crate::records::CERTIFICATE;
 use crate::restore::place::{bring_all, placements};
-use crate::restore::verify_placement;
+use crate::restore::{lying, verify_placement};
 use crate::state::make_folder;
 
 /// How long a PostgreSQL server may take to recover and be looked at.
@@ -141,9 +141,10 @@ impl Rehearsal {
             Ok((bytes, placements)) => {
                 self.bytes = bytes;
                 self.step("restore", Outcome::Passed, format!("{bytes} bytes into the sandbox"));
+                let others = lying(node);
                 for placement in &placements {
                     for (name, mut verified) in
-                        verify_placement(node, snapshot, placement, &placement.target)
+                        verify_placement(node, snapshot, placement, &placement.target, &others)
                     {
                         // A restore does not ask this: what the node itself had lost must not keep the rest from coming back.
                         if let Ok(located) = node.component(&name) {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use nodekeep_nodes::error::Error as NodeError;
+use nodekeep_nodes::error::{Error as NodeError, FileError};
 use nodekeep_nodes::fence::judge::Verdict;
 use nodekeep_nodes::fence::remedy::Failure as RemedyFailure;
 use nodekeep_nodes::hold::HoldError;
@@ -27,15 +27,8 @@ pub enum Error {
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
     /// A file of this machine.
-    #[error("{}: {action}: {source}", path.display())]
-    File {
-        /// Where.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// Why it failed.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file of Nodekeep's own that cannot be read.
     #[error("{} is damaged: {reason}", path.display())]
     State {
@@ -96,6 +89,28 @@ pub enum Error {
         component: String,
         /// Those it has.
         known: Vec<String>,
+    },
+    /// Names were chosen, and no component that was asked for can choose.
+    #[error("--select chooses in a component that has names in it{}", listed(choosers))]
+    NothingToChoose {
+        /// The node.
+        node: String,
+        /// Components that could.
+        choosers: Vec<String>,
+    },
+    /// A component in use of which nothing can be told.
+    #[error("`{component}` changes while it is in use, and can be checked in a copy only")]
+    OnlyInCopy {
+        /// Which.
+        component: String,
+    },
+    /// Nothing can open what is to be given to others.
+    #[error(
+        "no snapshot of the node `{node}` holds both its database and its secret, so nothing opens the content to make envelopes for others"
+    )]
+    NoInstanceKey {
+        /// The node.
+        node: String,
     },
     /// Nothing could be captured at all.
     #[error("nothing of the node `{node}` could be captured: {reason}")]
@@ -200,14 +215,20 @@ pub enum Error {
     },
 }
 
+impl From<nodekeep_nodes::axon::error::Error> for Error {
+    fn from(error: nodekeep_nodes::axon::error::Error) -> Self {
+        Self::Node(error.into())
+    }
+}
+
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// For `map_err` on what touched a file.
     pub fn file(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::File { path, action, source }
+        let fail = FileError::at(path, action);
+        move |source| Self::File(fail(source))
     }
 }
 

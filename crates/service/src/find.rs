@@ -109,6 +109,16 @@ impl NodeSnapshot {
         components.any(|record| record.name == component && is_held(record.status))
     }
 
+    /// Whether a component can be had from it: it holds it, or all that it is made of.
+    pub fn serves(&self, component: &str) -> bool {
+        let is_made_of = |node: &Node| {
+            let mut components = node.profile.components.iter();
+            let found = components.find(|c| c.name == component && c.on_request)?;
+            Some(found.kind.others().iter().all(|other| self.holds(other)))
+        };
+        self.holds(component) || self.node().ok().and_then(|node| is_made_of(&node)) == Some(true)
+    }
+
     /// Whether nothing was left out on request: what `latest` means.
     pub fn is_whole(&self) -> bool {
         self.manifest.count(Status::Skipped) == 0
@@ -160,7 +170,7 @@ pub fn pick<'a>(
 ) -> Result<&'a NodeSnapshot> {
     let serves = |snapshot: &&NodeSnapshot| match components {
         [] => snapshot.is_whole(),
-        wanted => wanted.iter().all(|component| snapshot.holds(component)),
+        wanted => wanted.iter().all(|component| snapshot.serves(component)),
     };
     let mut serving = snapshots.iter().rev().filter(serves);
     let of = match components {

@@ -70,7 +70,7 @@ impl Ground<'_> {
         let plan = self.plan_restore(node, snapshot, all, &restore::Wish::default())?;
         let mut staging = Staging::begin(&state, node.name(), self.scratch.clone())?;
         let dumped = dumped(node);
-        let wish = Wish { only: Vec::new(), skip: dumped.clone() };
+        let wish = Wish { only: Vec::new(), skip: dumped.clone(), ..Wish::default() };
         let (view, memory) = (View::default(), Memory::new());
         let capturing =
             Capturing { node, wish: &wish, view: &view, memory: &memory, staging: &mut staging };

@@ -48,6 +48,7 @@ Examples:
   nodekeep backup ./data --dry-run
   nodekeep backup guts
   nodekeep backup guts --component consensus
+  nodekeep backup board --component applets --select MimsTris
   nodekeep backup ./data --output data.nkb
   nodekeep backup ./data --output monday.nkb --type incremental --base data.nkb
 
@@ -62,6 +63,12 @@ pub struct Backup {
     /// Of a node not these components
     #[arg(long, value_name = "NAME", help_heading = "Nodes")]
     skip: Vec<String>,
+    /// Of applets of an Axon only these: NAME[,NAME]
+    #[arg(long, value_name = "NAME", alias = "applet", help_heading = "Nodes")]
+    select: Vec<String>,
+    /// Of an Axon without the encrypted content: the snapshot lists what it lacks, and a restore takes it from others
+    #[arg(long, help_heading = "Nodes")]
+    skip_chunks: bool,
     /// Copy the PATH as what it is: sqlite, rocksdb, leveldb, jsonl, git or files; databases are recognised without it
     #[arg(long = "kind", value_enum, value_name = "KIND", help_heading = "Nodes")]
     live: Option<Live>,
@@ -196,6 +203,9 @@ impl Backup {
         }
         if let Some(name) = self.named_node()? {
             return self.node(app, &name);
+        }
+        if !self.select.is_empty() || self.skip_chunks {
+            return Err(Error::Options("--select and --skip-chunks are for nodes with applets"));
         }
         refuse_bare_words(&self.paths)?;
         if let Some(kind) = self.live_kind()? {

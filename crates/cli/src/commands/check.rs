@@ -37,6 +37,7 @@ Examples:
   nodekeep check backup.nkb --data
   nodekeep check guts@latest --node
   nodekeep check guts --data-dir /tmp/guts-test
+  nodekeep check board --component applets
 
 Also spelled: verify, repo check, backup verify."))]
 pub struct Check {
@@ -58,6 +59,9 @@ pub struct Check {
     /// Of a node's snapshot: restore it into a sandbox and check it there by the node's own rules
     #[arg(long, requires = "snapshot", conflicts_with_all = ["data", "data_dir"])]
     node: bool,
+    /// Of a node: check this component where it is in use, instead of the repository: chunks and applets of an Axon
+    #[arg(long, value_name = "NAME", requires = "snapshot", conflicts_with = "data_dir")]
+    component: Vec<String>,
     #[arg(long, hide = true)]
     full: bool,
     /// Bases of an incremental or differential file, if they do not lie beside it
@@ -69,6 +73,9 @@ impl Check {
     pub fn run(&self, app: &App) -> Result<()> {
         if let (Some(folder), Some(name)) = (&self.data_dir, &self.snapshot) {
             return node::folder(app, name, folder);
+        }
+        if let (false, Some(name)) = (self.component.is_empty(), &self.snapshot) {
+            return node::live(app, name, &self.component);
         }
         let target = self.target(app)?;
         let of_node = target.as_ref().and_then(|target| NodeSnapshot::of(&target.record));

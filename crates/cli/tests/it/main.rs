@@ -1,5 +1,6 @@
 //! The real binary, typed as a user would type it, in a home of its own.
 
+mod axon;
 mod configuration;
 mod documents;
 mod errors;

@@ -83,13 +83,7 @@ fn try_once(
     let connection = "host={socket} user=postgres dbname=postgres".to_owned();
     let rule = PostgresRule { method, connection, ..PostgresRule::default() };
     let path = place.join("data");
-    let request = Request {
-        path: &path,
-        staging: &staging,
-        memory: None,
-        variables: &variables,
-        patience: PATIENCE,
-    };
+    let request = Request::alone(&path, &staging, &variables, PATIENCE);
     let acknowledged = writer.acknowledged();
     let begun = Instant::now();
     let captured = capture(&request, &rule)?;

@@ -157,11 +157,7 @@ impl Journal {
 
     /// On the disk when it returns.
     fn append(&mut self, event: Event) -> Result<()> {
-        let fail = |source| Error::File {
-            path: self.path.clone(),
-            action: "the journal cannot be written",
-            source,
-        };
+        let fail = |source| Error::file(self.path.clone(), "the journal cannot be written")(source);
         let mut line = serde_json::to_vec(&event).map_err(|error| fail(error.into()))?;
         line.push(b'\n');
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
@@ -265,7 +261,7 @@ fn read(
     path: &Path,
     cut: bool,
 ) -> Result<(BTreeMap<HoldId, Outstanding>, u64), HoldError> {
-    let fail = |source| Error::File { path: path.to_path_buf(), action: "cannot be read", source };
+    let fail = |source| Error::file(path.to_path_buf(), "cannot be read")(source);
     let mut text = Vec::new();
     file.seek(SeekFrom::Start(0)).map_err(fail)?;
     file.read_to_end(&mut text).map_err(fail)?;

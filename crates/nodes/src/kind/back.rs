@@ -71,7 +71,9 @@ pub fn way_back(kind: &Kind) -> WayBack {
         | Kind::Sqlite(_)
         | Kind::Rocksdb
         | Kind::Leveldb
-        | Kind::Git => WayBack::Files,
+        | Kind::Git
+        | Kind::AxonChunks(_)
+        | Kind::AxonApplets(_) => WayBack::Files,
     }
 }
 

@@ -108,6 +108,8 @@ struct RawComponent {
     exclude: Vec<String>,
     #[serde(default)]
     identity: bool,
+    #[serde(default)]
+    on_request: bool,
 }
 
 #[derive(Deserialize)]
@@ -133,6 +135,9 @@ struct RawOptions {
     restore: Option<RawLine>,
     restore_while: Option<RestoreWhile>,
     check: Option<RawLine>,
+    database: Option<String>,
+    chunks: Option<String>,
+    environment: Option<String>,
 }
 
 #[derive(Deserialize)]

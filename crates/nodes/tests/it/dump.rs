@@ -28,8 +28,7 @@ fn capture(folder: &Path, rule: &CommandRule, patience: Duration) -> Result<Capt
     let staging = folder.join("staging");
     fs::create_dir_all(&staging).unwrap();
     let path = folder.join("wallet.dump");
-    let request =
-        Request { path: &path, staging: &staging, memory: None, variables: &variables, patience };
+    let request = Request::alone(&path, &staging, &variables, patience);
     dump::capture(&request, rule)
 }
 

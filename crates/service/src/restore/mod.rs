@@ -1,6 +1,7 @@
 //! Bringing a node back: planned, judged by the fence, copied beside and checked while the node still runs; then stopped, put in place in
 //! one journaled step, started, and looked at. What a program takes is given to it before the start, or through the running node.
 
+mod complete;
 pub mod giving;
 pub mod place;
 mod stage;
@@ -28,7 +29,7 @@ pub use self::giving::{Given, Waiting};
 use self::place::{Placement, placements};
 use self::stage::Staged;
 use self::switch::{decided, left_by_remedies};
-pub use self::verify::{verify_node, verify_placement};
+pub use self::verify::{lying, mend, verify_live, verify_node, verify_placement};
 use crate::backup::Ground;
 use crate::error::{Error, Result};
 use crate::fencing::{self, Recorded, look_live};
@@ -51,6 +52,8 @@ pub struct Wish {
     pub accept_rollback: Option<String>,
     /// Whether the node stays stopped.
     pub leave_stopped: bool,
+    /// Whether content that the snapshot lacks stays missing; otherwise other snapshots give it.
+    pub skip_chunks: bool,
 }
 
 impl Wish {
@@ -106,6 +109,8 @@ pub struct Restored {
     pub woke: Duration,
     /// Whether the node was started.
     pub started: bool,
+    /// What a person should know.
+    pub notes: Vec<String>,
     /// What went wrong after state was in place: it stands, and somebody must look.
     pub problems: Vec<String>,
 }
@@ -170,6 +175,7 @@ impl Ground<'_> {
         let placements =
             placements(snapshot, node, |component| wants(component) && !is_given(component))?;
         let machine = self.state.machine(&self.host)?;
+        let lacking = complete::planned(snapshot, wish);
         Ok(Plan {
             placements,
             given,
@@ -178,7 +184,7 @@ impl Ground<'_> {
             claim: recorded.claim(&machine),
             is_running: control.is_running()?,
             saw_live: live.is_some(),
-            notes: recorded.notes.iter().map(|note| note.text.clone()).collect(),
+            notes: recorded.notes.iter().map(|note| note.text.clone()).chain(lacking).collect(),
         })
     }
 
@@ -208,7 +214,7 @@ impl Ground<'_> {
         let plan = self.plan_restore(node, snapshot, all, wish)?;
         plan.refuse(node, wish)?;
         let mut restored = Restored::default();
-        let staged = self.stage(node, snapshot, &plan, &mut restored)?;
+        let staged = self.stage(node, (snapshot, all), (wish, &plan), &mut restored)?;
         let context = Context {
             node: node.name().to_owned(),
             snapshot: Some(snapshot.record.id.hex()),
@@ -327,7 +333,8 @@ impl Back<'_> {
 
 /// Components are those of the node, and what is asked for by name is in the snapshot.
 fn check_components(node: &Node, snapshot: &NodeSnapshot, wish: &Wish) -> Result<()> {
-    crate::capture::Wish { only: wish.only.clone(), skip: wish.skip.clone() }.check(node)?;
+    let (only, skip) = (wish.only.clone(), wish.skip.clone());
+    crate::capture::Wish { only, skip, ..Default::default() }.check(node)?;
     match wish.only.iter().find(|component| !snapshot.holds(component)) {
         Some(component) => Err(Error::NotHeld {
             snapshot: snapshot.record.id.short(),

@@ -118,7 +118,7 @@ impl Ground<'_> {
 }
 
 /// Where the engine puts a chosen path below its target: one root's content directly, one file by its name, several below their paths.
-fn inside(snapshot: &NodeSnapshot, placement: &Placement) -> PathBuf {
+pub(crate) fn inside(snapshot: &NodeSnapshot, placement: &Placement) -> PathBuf {
     let relative = |path: &Path| path.strip_prefix("/").unwrap_or(path).to_owned();
     match snapshot.record.snapshot.roots.as_slice() {
         [root] => {

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use nodekeep_nodes::kind::back::{WayBack, can_take};
 use nodekeep_nodes::node::Node;
+use nodekeep_repo::repository::SnapshotRecord;
 
+use super::complete::{Fetched, copies};
 use super::giving::Given;
 use super::place::{Placement, join, left_out};
 use super::verify::{unsound, verify_placement};
-use super::{Plan, Restored};
+use super::{Plan, Restored, Wish};
 use crate::backup::Ground;
 use crate::error::{Error, Result};
 use crate::find::NodeSnapshot;
@@ -21,6 +23,8 @@ pub(super) struct Staged {
     pub(super) files: Vec<(Placement, PathBuf)>,
     /// What a program takes.
     pub(super) given: Vec<(Given, PathBuf)>,
+    /// Content for components that stay.
+    pub(super) fetched: Vec<Fetched>,
 }
 
 impl Staged {
@@ -37,7 +41,8 @@ impl Staged {
 
     /// Removes the copies: nothing came of it.
     pub(super) fn discard(&self) {
-        for (_, copy) in self.copies() {
+        let fetched = self.fetched.iter().map(|fetched| fetched.folder.as_path());
+        for copy in self.copies().map(|(_, copy)| copy).chain(fetched) {
             // What cannot be removed is removed by the next restore of this snapshot.
             _ = remove(copy);
         }
@@ -49,12 +54,15 @@ impl Ground<'_> {
     pub(super) fn stage(
         &self,
         node: &Node,
-        snapshot: &NodeSnapshot,
-        plan: &Plan,
+        (snapshot, all): (&NodeSnapshot, &[SnapshotRecord]),
+        (wish, plan): (&Wish, &Plan),
         restored: &mut Restored,
     ) -> Result<Staged> {
         let mut staged = Staged::default();
-        let done = self.stage_all(node, snapshot, plan, restored, &mut staged);
+        let done = self
+            .stage_all(node, snapshot, plan, restored, &mut staged)
+            .and_then(|()| self.complete(node, (snapshot, all), wish, &mut staged, restored))
+            .and_then(|()| check_all(node, snapshot, &staged, restored));
         done.inspect_err(|_| staged.discard())?;
         Ok(staged)
     }
@@ -98,15 +106,26 @@ impl Ground<'_> {
             let inner = path.strip_prefix(&placement.target).unwrap_or(&path);
             remove(&join(copy, inner))?;
         }
-        let checked = verify_placement(node, snapshot, placement, copy);
-        match checked.iter().find_map(unsound) {
-            Some(error) => Err(error),
-            None => {
-                restored.verified.extend(checked);
-                Ok(())
-            }
-        }
+        Ok(())
     }
+}
+
+/// Every copy by the rules of its kind, once all of them are there: some are checked against others.
+fn check_all(
+    node: &Node,
+    snapshot: &NodeSnapshot,
+    staged: &Staged,
+    restored: &mut Restored,
+) -> Result<()> {
+    let others = copies(node, staged);
+    for (placement, copy) in staged.copies() {
+        let checked = verify_placement(node, snapshot, placement, copy, &others);
+        if let Some(error) = checked.iter().find_map(|seen| unsound(snapshot, seen)) {
+            return Err(error);
+        }
+        restored.verified.extend(checked);
+    }
+    Ok(())
 }
 
 /// A name for what a program takes: beside its place, and never in a folder that is swapped meanwhile.

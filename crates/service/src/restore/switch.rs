@@ -44,8 +44,17 @@ impl Ground<'_> {
             let kept = left_out(placement, snapshot, node)?;
             swap.replace(copy, &placement.target, &aside, &kept)?;
         }
+        for fetched in &staged.fetched {
+            let aside = beside(&fetched.target, "before", snapshot);
+            remove(&aside)?;
+            swap.adopt(&fetched.folder, &fetched.target, &aside)?;
+        }
         giving::begin(&state, snapshot, staged)?;
         swap.run(&state)?;
+        for fetched in &staged.fetched {
+            // It is empty now; what is left of it does no harm.
+            _ = remove(&fetched.folder);
+        }
         restored.placed =
             plan.placements.iter().map(|placement| placement.target.clone()).collect();
         restored.aside.clone_from(&swap.aside);

@@ -5,7 +5,7 @@ mod drill;
 mod fences;
 mod giving;
 mod lab;
-mod notify;
 mod live;
+mod notify;
 mod restore;
 mod schedule;

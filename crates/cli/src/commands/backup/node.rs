@@ -1,6 +1,9 @@
 //! `nodekeep backup NODE`.
 
+use nodekeep_nodes::kind::Choice;
 use nodekeep_nodes::manifest::{Manifest, Note};
+use nodekeep_nodes::node::Node;
+use nodekeep_service::applets::component_of;
 use nodekeep_service::backup::{NodeBackup, is_failure};
 use nodekeep_service::capture::Wish;
 use serde_json::json;
@@ -26,7 +29,7 @@ impl Backup {
         options.cache = Some(app.home.cache(&opened.repository.id()));
         let progress = Progress::start(&app.output, "Backing up");
         let ground = nodes::ground(app, &state, &opened.repository, &progress)?;
-        let done = ground.backup(&node, &self.node_wish(), &options)?;
+        let done = ground.backup(&node, &self.node_wish(&node)?, &options)?;
         progress.close();
         opened.pin()?;
         remember(app, &opened, done.report.snapshot)?;
@@ -42,12 +45,27 @@ impl Backup {
         conclude(app, made.as_ref(), &told, done.is_whole())
     }
 
-    fn node_wish(&self) -> Wish {
+    fn node_wish(&self, node: &Node) -> Result<Wish> {
         let mut only = self.component.clone();
+        let mut skip = self.skip.clone();
         if self.consensus_only {
             only.push("consensus".to_owned());
         }
-        Wish { only, skip: self.skip.clone() }
+        let applets = component_of(node);
+        if let (Some((component, _)), true) = (applets, only.is_empty() && !self.select.is_empty())
+        {
+            only.push(component.name.clone());
+        }
+        match applets {
+            Some((component, _)) if self.skip_chunks && only.contains(&component.name) => {}
+            Some((_, rule)) if self.skip_chunks => skip.push(rule.chunks.clone()),
+            None if self.skip_chunks => {
+                return Err(Error::Options("--skip-chunks is for nodes with applets"));
+            }
+            _ => {}
+        }
+        let choice = Choice { select: self.select.clone(), skip_chunks: self.skip_chunks };
+        Ok(Wish { only, skip, choice })
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use nodekeep_nodes::kind::{Check as Seen, Outcome};
+use nodekeep_nodes::kind::{Check as Seen, Outcome, Verified};
 use nodekeep_service::certificate::{Certificate, DrillResult};
 use nodekeep_service::find::NodeSnapshot;
-use nodekeep_service::restore::verify_node;
+use nodekeep_service::restore::{verify_live, verify_node};
 use serde_json::json;
 
 use crate::error::{Error, Result};
@@ -84,7 +84,25 @@ pub fn folder(app: &App, name: &str, folder: &PathBuf) -> Result<()> {
     if let Some(main) = node.profile.roots.first() {
         paths.insert(main.name.clone(), folder.clone());
     }
-    let checked = verify_node(&node.moved(paths))?;
+    tell(app, name, Some(&folder), verify_node(&node.moved(paths))?)
+}
+
+/// Components of a node, checked where they are in use.
+///
+/// # Errors
+/// As [`folder`]; if a component cannot be checked there.
+pub fn live(app: &App, name: &str, components: &[String]) -> Result<()> {
+    let node = nodes::state(app).load(name)?;
+    tell(app, name, None, verify_live(&node, components)?)
+}
+
+/// Every check on a line. Of a node in use no folder is named.
+fn tell(
+    app: &App,
+    name: &str,
+    folder: Option<&PathBuf>,
+    checked: Vec<(String, Verified)>,
+) -> Result<()> {
     let checks: Vec<(String, Seen)> = checked
         .into_iter()
         .flat_map(|(name, verified)| {

@@ -6,10 +6,11 @@ use nodekeep_nodes::fence::remedy::Remedy;
 use nodekeep_nodes::kind::back::WayBack;
 use nodekeep_nodes::node::Node;
 use nodekeep_nodes::system;
+use nodekeep_service::applets::component_of;
 use nodekeep_service::drill;
 use nodekeep_service::find::NodeSnapshot;
 use nodekeep_service::restore::place::{bring_all, placements};
-use nodekeep_service::restore::{Plan, Restored, Wish};
+use nodekeep_service::restore::{Plan, Restored, Wish, mend};
 use nodekeep_service::state::State;
 use serde_json::{Value, json};
 
@@ -31,7 +32,7 @@ impl Restore {
     pub fn node(&self, app: &App, target: &Target, snapshot: &NodeSnapshot) -> Result<()> {
         let state = nodes::state(app);
         let node = self.registered(&state, snapshot)?;
-        let wish = self.wish()?;
+        let wish = self.wish(&node)?;
         let all = target.repository.snapshots()?;
         let progress = Progress::start(&app.output, "Restoring");
         let ground = nodes::ground(app, &state, &target.repository, &progress)?;
@@ -108,6 +109,9 @@ impl Restore {
         for name in &stripped {
             strip(&node, name)?;
         }
+        for note in mend(&node)? {
+            app.output.say(format!("Note: {note}"))?;
+        }
         app.output.say(format!(
             "Made a test instance of {} from snapshot {} in {} ({}).\nWithout its identity: {}.",
             snapshot.manifest.node,
@@ -129,19 +133,24 @@ impl Restore {
         }))
     }
 
-    fn wish(&self) -> Result<Wish> {
+    fn wish(&self, node: &Node) -> Result<Wish> {
+        let mut skip = self.skip.clone();
+        if let (Some((_, rule)), true) = (component_of(node), self.applets.skip_chunks) {
+            skip.push(rule.chunks.clone());
+        }
         let remedies = self.remedy.iter().map(|text| parse_remedy(text)).collect::<Result<_>>()?;
         Ok(Wish {
             only: self.component.clone(),
-            skip: self.skip.clone(),
+            skip,
             remedies,
             accept_rollback: self.accept_rollback.clone(),
             leave_stopped: self.leave_stopped,
+            skip_chunks: self.applets.skip_chunks,
         })
     }
 
     /// The node as it is registered here; on a bare machine as the snapshot carries it. Folders may be given anew.
-    fn registered(&self, state: &State, snapshot: &NodeSnapshot) -> Result<Node> {
+    pub(super) fn registered(&self, state: &State, snapshot: &NodeSnapshot) -> Result<Node> {
         let name = &snapshot.manifest.node;
         let node = match state.names()?.contains(name) {
             true => state.load(name)?,
@@ -245,10 +254,12 @@ fn restored_text(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) -> S
         ("down", render::duration(restored.down)),
         ("time", render::took(restored.bytes, restored.took)),
     ]);
+    let notes: Vec<String> = restored.notes.iter().map(|note| format!("\nNote: {note}")).collect();
     format!(
-        "\nRestored the node {} from snapshot {}\n{fields}",
+        "\nRestored the node {} from snapshot {}\n{fields}{}",
         node.name(),
-        snapshot.record.id.short()
+        snapshot.record.id.short(),
+        notes.concat()
     )
 }
 
@@ -295,6 +306,7 @@ fn restored_document(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) 
         "health": restored.health.iter().map(|seen| json!({
             "name": seen.name, "well": seen.is_well, "detail": seen.detail,
         })).collect::<Vec<_>>(),
+        "notes": restored.notes,
         "problems": restored.problems,
         "down_seconds": restored.down.as_secs_f64(),
         "seconds": restored.took.as_secs_f64(),

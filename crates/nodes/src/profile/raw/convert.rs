@@ -8,9 +8,9 @@ use super::{
 };
 use crate::kind::back::{WayBack, way_back};
 use crate::profile::{
-    Advance, ChainRule, CommandRule, Component, Detect, FenceRule, HealthRule, Hold, HoldMethod,
-    Hooks, JsonlRule, Kind, Line, MarkSource, Part, PostgresMethod, PostgresRule, Probe, Profile,
-    RestoreWhile, Root, Service, SqliteRule, Variable, VerifyRule,
+    Advance, AxonAppletsRule, AxonChunksRule, ChainRule, CommandRule, Component, Detect, FenceRule,
+    HealthRule, Hold, HoldMethod, Hooks, JsonlRule, Kind, Line, MarkSource, Part, PostgresMethod,
+    PostgresRule, Probe, Profile, RestoreWhile, Root, Service, SqliteRule, Variable, VerifyRule,
 };
 
 /// What a command may take unless the profile says otherwise, in seconds.
@@ -79,6 +79,7 @@ impl RawComponent {
             schedule: self.schedule,
             exclude: self.exclude,
             identity: self.identity,
+            on_request: self.on_request,
         })
     }
 }
@@ -117,6 +118,14 @@ impl RawOptions {
             "postgres" => Kind::Postgres(self.postgres(place)?),
             "git" => Kind::Git,
             "command" => Kind::Command(self.command(place)?),
+            "axon-chunks" => Kind::AxonChunks(AxonChunksRule {
+                database: named(self.database.take(), "database", place)?,
+            }),
+            "axon-applets" => Kind::AxonApplets(AxonAppletsRule {
+                database: named(self.database.take(), "database", place)?,
+                chunks: named(self.chunks.take(), "chunks", place)?,
+                environment: named(self.environment.take(), "environment", place)?,
+            }),
             other => return Err(format!("{place}: unknown kind `{other}`; {KINDS}")),
         };
         match self.leftover() {
@@ -182,14 +191,21 @@ impl RawOptions {
             ("restore", self.restore.is_some()),
             ("restore-while", self.restore_while.is_some()),
             ("check", self.check.is_some()),
+            ("database", self.database.is_some()),
+            ("chunks", self.chunks.is_some()),
+            ("environment", self.environment.is_some()),
         ];
         present.iter().find(|(_, is_there)| *is_there).map(|(name, _)| *name)
     }
 }
 
 /// Every kind, for messages.
-const KINDS: &str =
-    "kinds are files, jsonl, jsonl-chain, sqlite, rocksdb, leveldb, postgres, git and command";
+const KINDS: &str = "kinds are files, jsonl, jsonl-chain, sqlite, rocksdb, leveldb, postgres, git, command, axon-chunks and axon-applets";
+
+/// The name of another component.
+fn named(given: Option<String>, option: &str, place: &str) -> Result<String, String> {
+    given.ok_or_else(|| format!("{place}: `{option}` names the component that holds it"))
+}
 
 impl RawChain {
     fn convert(self, place: &str) -> Result<ChainRule, String> {
