@@ -21,6 +21,8 @@ use crate::session::App;
 /// Check a node's backup (.bak), raw archive (.raw.dat) or MegaMMR (.megammr) from end to end
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Role: none; the backup's password.
+
 Of a backup: padding, checksum, all six sections to their last byte, every block's work, links and coins, and that phrase, private keys and addresses belong together. With a phrase: whether it makes the keys of this wallet.
 
 Exit code 4: something is damaged. Exit code 5: the password or the phrase is another one.
