@@ -66,7 +66,7 @@ fn what_cannot_be_opened_says_why() {
     assert_eq!(damaged.code, 4, "{}", damaged.stderr);
     bed.write("text.bak", "no backup at all");
     assert_eq!(bed.run(&["minima", "show", "text.bak"]).code, 2);
-    assert_eq!(bed.run(&["minima", "show", "absent.bak"]).code, 1);
+    assert_eq!(bed.run(&["minima", "show", "absent.bak"]).code, 8);
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn judge(verified: &Verified) -> Result<()> {
 
 fn kind_of(path: &Path) -> Result<Kind> {
     let mut first = Vec::new();
-    let file = File::open(path).map_err(Error::file(path, "read"))?;
+    let file = File::open(path).map_err(opening::unread(path))?;
     file.take(6).read_to_end(&mut first).map_err(Error::file(path, "read"))?;
     Ok(match first.as_slice() {
         [0x1f, 0x8b, ..] => Kind::Archive,
