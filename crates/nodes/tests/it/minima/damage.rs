@@ -51,9 +51,9 @@ fn a_flip_in_a_run_of_blocks_is_refused_or_harmless() {
 #[test]
 fn a_flip_in_the_sections_is_refused_or_harmless() {
     let good = scene::contents();
-    let plain = scene::plaintext(&good);
+    let plain = good.plaintext();
     let wallet = Wallet::parse(good.section(Section::Wallet)).unwrap();
-    for (at, damaged) in flips(&plain) {
+    for (at, damaged) in flips(plain) {
         let Ok(contents) = Contents::from_plaintext(Zeroizing::new(damaged)) else { continue };
         if !verify::contents(&contents, Keys::First(0)).is_sound() {
             continue;

@@ -1,8 +1,6 @@
 //! A small chain that obeys Minima's rules, and files with it. It is written from the facts of the format, and keeps all coins in a plain
 //! list, of which every node is computed anew each time.
 
-use std::io::Write as _;
-
 use nodekeep_nodes::minima::address::Address;
 use nodekeep_nodes::minima::backup::Contents;
 use nodekeep_nodes::minima::keys::{MAX_USES, Seed, modifier};
@@ -10,7 +8,6 @@ use nodekeep_nodes::minima::mmr::{Node, Place, peaks_of};
 use nodekeep_nodes::minima::number::Number;
 use nodekeep_nodes::minima::phrase::Phrase;
 use nodekeep_nodes::minima::wire::{Hash, Write, hex};
-use zeroize::Zeroizing;
 
 pub const WORDS: &str = "ABANDON ABILITY ABLE ABOUT ABOVE ABSENT ABSORB ABSTRACT ABSURD ABUSE ACCESS ACCIDENT ZOO ZONE ZERO \
                          ZEBRA YOUTH YOUNG YOU YELLOW YEAR YARD WRONG WRITE";
@@ -260,9 +257,13 @@ fn body(number: u64) -> Vec<u8> {
 pub fn ibd(cascade: Option<&[Block]>, blocks: &[Block]) -> Vec<u8> {
     let mut out = Vec::new();
     out.bool(cascade.is_some());
-    cascade.into_iter().for_each(|blocks| drop(out.raw(&self::cascade(blocks))));
+    if let Some(blocks) = cascade {
+        out.raw(&self::cascade(blocks));
+    }
     out.whole(blocks.len() as u64);
-    blocks.iter().for_each(|block| drop(out.raw(&block.bytes)));
+    for block in blocks.iter() {
+        out.raw(&block.bytes);
+    }
     out
 }
 
@@ -270,14 +271,10 @@ pub fn ibd(cascade: Option<&[Block]>, blocks: &[Block]) -> Vec<u8> {
 pub fn cascade(blocks: &[Block]) -> Vec<u8> {
     let mut out = Vec::new();
     out.whole(blocks.len() as u64);
-    blocks.iter().rev().for_each(|block| drop(out.raw(&block.bare).whole(0)));
+    for block in blocks.iter().rev() {
+        out.raw(&block.bare).whole(0);
+    }
     out
-}
-
-pub fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    packer.write_all(bytes).unwrap();
-    packer.finish().unwrap()
 }
 
 /// The tree as a node saves it. Coins of `mine` are its own.
@@ -287,7 +284,9 @@ pub fn tree(blocks: &[Block]) -> Vec<u8> {
     for block in blocks {
         out.raw(&block.bytes).whole(block.number).whole(0).data(&[0]).whole(0);
         out.whole(block.touched.len() as u64);
-        block.touched.iter().for_each(|coin| drop(out.raw(&coin.bytes())));
+        for coin in block.touched.iter() {
+            out.raw(&coin.bytes());
+        }
         let own = |coin: &&Coin| coin.address == named("mine") || coin.mention.is_some();
         let own: Vec<&Coin> = block.touched.iter().filter(own).collect();
         out.whole(own.len() as u64);
@@ -392,11 +391,9 @@ pub fn mega() -> Vec<u8> {
     out.whole(1).whole(1).raw(&early.range(3));
     let unspent: Vec<&Coin> = early.coins.iter().filter(|coin| !coin.spent).collect();
     out.whole(unspent.len() as u64);
-    unspent.iter().for_each(|coin| drop(out.raw(&coin.bytes())));
+    for coin in unspent.iter() {
+        out.raw(&coin.bytes());
+    }
     out.raw(&ibd(Some(&whole.blocks[..3]), &whole.blocks[3..]));
     out
-}
-
-pub fn plaintext(contents: &Contents) -> Zeroizing<Vec<u8>> {
-    Zeroizing::new(contents.plaintext().to_vec())
 }
