@@ -16,6 +16,9 @@ pub const HASH_LIMIT: u32 = 64;
 /// The longest data that Minima reads, in bytes.
 pub const DATA_LIMIT: u32 = 512 << 20;
 
+/// The longest text, script or signature within something else, in bytes: many times what any network allows in a whole transaction.
+pub const FIELD_LIMIT: u32 = 16 << 20;
+
 /// As much as is set aside before any byte came.
 const FIRST_ROOM: u32 = 64 << 10;
 
@@ -97,7 +100,7 @@ impl<R: Read> Reader<R> {
         self.inner
     }
 
-    /// Reads something and gives its bytes too. After an error the reader is of no use.
+    /// Reads something and gives its bytes too, at most [`DATA_LIMIT`] of them. After an error the reader is of no use.
     pub fn keep<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T>) -> Result<(T, Vec<u8>)> {
         let from = self.kept.len();
         self.keeping += 1;
@@ -123,15 +126,22 @@ impl<R: Read> Reader<R> {
             io::ErrorKind::UnexpectedEof => WireError::Truncated { what, at },
             _ => WireError::Io { at, source },
         })?;
-        self.took(into);
-        Ok(())
+        self.took(into, what)
     }
 
-    fn took(&mut self, bytes: &[u8]) {
+    fn took(&mut self, bytes: &[u8], what: &'static str) -> Result<()> {
+        let at = self.at;
         self.at += bytes.len() as u64;
-        if self.keeping > 0 {
-            self.kept.extend_from_slice(bytes);
+        if self.keeping == 0 {
+            return Ok(());
         }
+        let size = self.kept.len() + bytes.len();
+        if size > DATA_LIMIT as usize {
+            let claimed = i64::try_from(size).unwrap_or(i64::MAX);
+            return Err(WireError::TooLong { what, at, claimed, limit: DATA_LIMIT.into() });
+        }
+        self.kept.extend_from_slice(bytes);
+        Ok(())
     }
 
     fn array<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N]> {
@@ -167,10 +177,6 @@ impl<R: Read> Reader<R> {
     /// A MiniData: a length and as many bytes.
     pub fn data(&mut self, what: &'static str, limit: u32) -> Result<Vec<u8>> {
         let length = self.length(what, limit)?;
-        self.bytes(what, length)
-    }
-
-    fn bytes(&mut self, what: &'static str, length: u32) -> Result<Vec<u8>> {
         let at = self.at;
         let mut bytes = Vec::with_capacity(length.min(FIRST_ROOM) as usize);
         let mut part = Read::take(&mut self.inner, length.into());
@@ -178,7 +184,7 @@ impl<R: Read> Reader<R> {
         if bytes.len() < length as usize {
             return Err(WireError::Truncated { what, at: at + bytes.len() as u64 });
         }
-        self.took(&bytes);
+        self.took(&bytes, what)?;
         Ok(bytes)
     }
 
