@@ -5,6 +5,7 @@
 
 pub mod nodes;
 pub mod axon;
+mod minima;
 
 use std::io::{Read, Write};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ use nodekeep_repo::source::{Directory, FileType, Source};
 use nodekeep_repo::tree::Node;
 use nodekeep_repo::wire::{Decoder, Encoder};
 use nodekeep_store::{PortableHeader, Store};
+
+pub use minima::{minima_archive, minima_backup, minima_mega, minima_wallet};
 
 /// Fixed keys, and a roster that knows them.
 struct World {

@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::daemon::RoleArg;
 use crate::commands::{
-    backup, check, completions, config, daemon, drill, health, init, key, maintenance, man, node,
-    repo, restore, runbook, schedule, snapshot, status,
+    backup, check, completions, config, daemon, drill, health, init, key, maintenance, man, minima,
+    node, repo, restore, runbook, schedule, snapshot, status,
 };
 use crate::settings::parse_rate;
 
@@ -116,6 +116,8 @@ pub enum Command {
     Key(key::Key),
     #[command(subcommand)]
     Repo(repo::Repo),
+    #[command(subcommand)]
+    Minima(minima::Minima),
     Completions(completions::Completions),
     Man(man::Man),
 }

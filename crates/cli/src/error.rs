@@ -34,6 +34,18 @@ pub enum Error {
         "the node `{node}` has the profile `{profile}`, and no backups of its own tools are known"
     )]
     NoOldTool { node: String, profile: String },
+    /// A file of a Minima node.
+    #[error("{}: {error}", path.display())]
+    Minima { path: PathBuf, error: nodekeep_nodes::minima::error::Error },
+    /// Words that are no seed phrase of a node.
+    #[error("{0}")]
+    NodePhrase(nodekeep_nodes::minima::phrase::PhraseError),
+    /// A password that a node cannot be given.
+    #[error("a node cannot be given this password: {why}")]
+    NodePassword { why: &'static str },
+    /// A node's phrase would have to be printed where no person reads.
+    #[error("a node's seed phrase is shown on a terminal only")]
+    NodePhraseNeedsTerminal,
     /// A file of this machine.
     #[error("cannot {action} {}: {source}", path.display())]
     File { path: PathBuf, action: &'static str, source: io::Error },

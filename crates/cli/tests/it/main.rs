@@ -9,6 +9,7 @@ mod healing;
 mod help;
 mod keys;
 mod kill;
+mod minima;
 mod mirrors;
 mod nodes;
 mod portable;
