@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{Backup, conclude, document, holds, remember, repository_line, still_missing, took};
 use crate::commands::snapshot::unreadable;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nodes;
 use crate::progress::Progress;
 use crate::render;
