@@ -119,6 +119,7 @@ impl Ground<'_> {
         let mut options = options.clone();
         options.tags.push((TAG.to_owned(), node.name().to_owned()));
         options.attachments.extend(find::configuration(node)?);
+        options.attachments.extend(self.state.book().carried(node.name())?);
         Ok(options)
     }
 }

@@ -9,6 +9,7 @@ use nodekeep_nodes::profile;
 use nodekeep_repo::repository::SnapshotRecord;
 
 use crate::error::{Error, Result};
+use crate::schedule::{Schedule, book};
 use crate::state::{parse_registration, registration_text};
 
 /// Name of the attachment with the manifest.
@@ -17,6 +18,8 @@ pub const MANIFEST: &str = "nodekeep.node/manifest.json";
 pub const REGISTRATION: &str = "nodekeep.node/node.toml";
 /// Name of the attachment with the profile's text.
 pub const PROFILE: &str = "nodekeep.node/profile.toml";
+/// Name of the attachment with the node's schedules.
+pub const SCHEDULES: &str = "nodekeep.node/schedules.toml";
 /// Attachments of records: snapshots without files, in which a machine tells something of a node.
 pub const RECORD: &str = "nodekeep.record/";
 /// Name of the tag with the node's name.
@@ -84,6 +87,17 @@ impl NodeSnapshot {
         let profile =
             profile::parse(text, &format!("profile of snapshot {}", self.record.id.short()))?;
         Ok(Node::new(registration, profile)?)
+    }
+
+    /// The schedules that it had; snapshots of older versions carry none.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn schedules(&self) -> Result<Vec<Schedule>> {
+        match attachment(&self.record, SCHEDULES) {
+            Some(_) => book::parse(self.text(SCHEDULES)?, Path::new(SCHEDULES)),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn registration(&self) -> Result<Registration> {

@@ -18,6 +18,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::{Error, Result};
+use crate::schedule::book::Book;
 
 /// A program that is being started holds copies of our locks until it runs: for a moment nobody else does.
 const LOCK_PATIENCE: Duration = Duration::from_secs(1);
@@ -80,6 +81,11 @@ impl State {
     /// The folder for paths that are captured without a node: no node can be called so.
     pub fn loose(&self) -> NodeState {
         NodeState { folder: self.nodes().join(".paths") }
+    }
+
+    /// The schedules of this machine.
+    pub fn book(&self) -> Book {
+        Book::new(self.folder.clone())
     }
 
     /// Names of the registered nodes, sorted.

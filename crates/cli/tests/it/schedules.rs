@@ -127,6 +127,30 @@ fn a_schedule_is_set_up_shown_paused_and_removed() {
 }
 
 #[test]
+fn schedules_travel_in_snapshots_and_components_may_have_their_own() {
+    let bed = Bed::backed_up();
+    let more = "\n[[component]]\nname = \"votes\"\nabout = \"votes\"\npath = \"{data}/sub\"\nschedule = \"hourly\"\n\n[hold]";
+    bed.write("held.toml", &PROFILE.replacen("\n[hold]", more, 1));
+    bed.ok(&["node", "add", "n1", "--profile-file", "held.toml", "--path", "./data"]);
+    let hinted = bed.run(&["schedule", "add", "n1", "--frequency", "daily", "--name", "x"]);
+    assert!(hinted.stderr.contains("would back up `votes` hourly"), "{}", hinted.stderr);
+    bed.ok(&["schedule", "remove", "x"]);
+    bed.ok(&["schedule", "add", "n1", "--frequency", "daily", "--own-schedules"]);
+    bed.ok(&["backup", "n1"]);
+    bed.ok(&["schedule", "remove", "n1"]);
+    bed.ok(&["schedule", "remove", "n1-votes"]);
+    bed.ok(&["node", "remove", "n1", "--yes"]);
+    let restored = bed.run(&["restore", "n1", "--yes"]);
+    assert!(
+        restored.stdout.contains("Its schedule n1-votes is set up here too."),
+        "{}{}",
+        restored.stdout,
+        restored.stderr
+    );
+    assert!(bed.ok(&["schedule", "list"]).contains("n1-votes"));
+}
+
+#[test]
 fn what_cannot_be_meant_is_refused_before_anything_is_written() {
     let bed = with_node();
     let cases: [(&[&str], i32, &str); 8] = [

@@ -13,9 +13,10 @@ use super::decide::{History, Past};
 use super::error::ScheduleError;
 use super::{Name, Planned, Schedule};
 use crate::error::{Error, Result};
+use crate::find::SCHEDULES;
 use crate::state::{make_folder, replace};
 
-const SCHEDULES: &str = "schedules.toml";
+const FILE: &str = "schedules.toml";
 const HISTORY: &str = "history.json";
 
 /// Where schedules are written down.
@@ -43,7 +44,7 @@ impl Book {
     /// # Errors
     /// If the file cannot be read or is damaged.
     pub fn schedules(&self) -> Result<Vec<Schedule>> {
-        let path = self.folder.join(SCHEDULES);
+        let path = self.folder.join(FILE);
         let Some(text) = read(&path)? else {
             return Ok(Vec::new());
         };
@@ -69,6 +70,32 @@ impl Book {
     /// As [`Book::schedules`]; [`ScheduleError::Zone`] if a zone is not known here.
     pub fn planned(&self, machine: &str) -> Result<Vec<Planned>> {
         self.schedules()?.iter().map(|schedule| Ok(schedule.plan(machine)?)).collect()
+    }
+
+    /// Those of a node, as an attachment of its snapshots; none if there are none.
+    ///
+    /// # Errors
+    /// As [`Book::schedules`].
+    pub fn carried(&self, node: &str) -> Result<Option<(String, Vec<u8>)>> {
+        let mut schedules = self.schedules()?;
+        schedules.retain(|schedule| schedule.node.as_deref() == Some(node));
+        match schedules.is_empty() {
+            true => Ok(None),
+            false => Ok(Some((SCHEDULES.to_owned(), text(schedules)?.into_bytes()))),
+        }
+    }
+
+    /// Takes over what a snapshot carried, beginning now; names that are taken stay as they are. Returns what was added.
+    ///
+    /// # Errors
+    /// If the file cannot be read or written.
+    pub fn adopt(&self, carried: Vec<Schedule>, now: Timestamp) -> Result<Vec<Schedule>> {
+        let known = self.schedules()?;
+        let is_new = |schedule: &Schedule| known.iter().all(|old| old.name != schedule.name);
+        let new = carried.into_iter().filter(is_new);
+        let new: Vec<Schedule> = new.map(|schedule| Schedule { since: now, ..schedule }).collect();
+        self.add(&new)?;
+        Ok(new)
     }
 
     /// Writes new ones down: all or none.
@@ -155,7 +182,7 @@ impl Book {
         self.alone(|| {
             let mut schedules = self.schedules()?;
             change(&mut schedules)?;
-            replace(&self.folder.join(SCHEDULES), text(schedules)?.as_bytes())
+            replace(&self.folder.join(FILE), text(schedules)?.as_bytes())
         })
     }
 
@@ -178,7 +205,7 @@ impl Book {
 /// [`Error::State`] if they cannot be written as TOML.
 pub fn text(schedules: Vec<Schedule>) -> Result<String> {
     toml::to_string(&Pages { schedule: schedules })
-        .map_err(|error| Error::State { path: SCHEDULES.into(), reason: error.to_string() })
+        .map_err(|error| Error::State { path: FILE.into(), reason: error.to_string() })
 }
 
 /// Reads such a text.

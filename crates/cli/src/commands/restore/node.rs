@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use nodekeep_nodes::fence::remedy::Remedy;
 use nodekeep_nodes::kind::back::WayBack;
 use nodekeep_nodes::node::Node;
@@ -54,6 +55,10 @@ impl Restore {
         )?;
         if !state.names()?.iter().any(|name| name == node.name()) {
             state.add(&node)?;
+            let adopted = state.book().adopt(snapshot.schedules()?, Timestamp::now())?;
+            for schedule in &adopted {
+                app.output.say(format!("Its schedule {} is set up here too.", schedule.name))?;
+            }
         }
         let restored = ground.restore_node(&node, snapshot, &all, &wish)?;
         progress.close();

@@ -25,6 +25,7 @@ A fixed time that the change of the clock leaves out is taken right after the ga
 Examples:
   nodekeep schedule add guts --frequency hourly --jitter 5m --catch-up
   nodekeep schedule add guts --frequency daily --time 02:00 --keep-last 7 --keep-weekly 4
+  nodekeep schedule add guts --frequency daily --time 02:00 --own-schedules
   nodekeep schedule add guts --frequency '*/10 * * * *' --component consensus --name guts-consensus
   nodekeep schedule add guts --job drill --frequency weekly --day sunday --time 04:00
   nodekeep schedule add --job scrub --every-days 30 --frequency daily --time 05:00
@@ -52,6 +53,9 @@ pub struct Add {
     /// Only this component of the node
     #[arg(long, value_name = "COMPONENT")]
     component: Vec<String>,
+    /// Also set up what the profile says of components that are due more often
+    #[arg(long, conflicts_with_all = ["component", "name"])]
+    own_schedules: bool,
     /// With --job check: read and decrypt every byte
     #[arg(long)]
     data: bool,
@@ -145,7 +149,14 @@ impl Add {
 
     pub fn run(&self, app: &App) -> Result<()> {
         self.check(app)?;
-        let schedules = self.schedules()?;
+        let own = self.own(app)?;
+        let mut schedules = self.schedules()?;
+        let main = schedules[0].clone();
+        if self.own_schedules {
+            for (component, frequency) in &own {
+                schedules.push(of_component(&main, component, frequency)?);
+            }
+        }
         let machine = machine(app)?;
         let plans: Vec<_> =
             schedules.iter().map(|schedule| schedule.plan(&machine)).collect::<Result<_, _>>()?;
@@ -161,6 +172,11 @@ impl Add {
             if let Some(next) = next_of(plan, Timestamp::now()) {
                 app.output.say(format!("  next: {}", moment_text(next, &schedule.zone)))?;
             }
+        }
+        if let (false, [(component, frequency), ..]) = (self.own_schedules, own.as_slice()) {
+            app.output.remark(format!(
+                "\nThe profile would back up `{component}` {frequency}. Add that too: --own-schedules"
+            ));
         }
         if !nodekeep_service::daemon::is_running(app.home.data())? {
             app.output.remark("\nNo daemon runs here, so nothing is done yet. Start it: nodekeep daemon install, or write lines for cron: nodekeep schedule export --format cron");
@@ -202,6 +218,21 @@ impl Add {
             _ if keeps => refuse("--keep-… goes with a backup or with prune"),
             _ => Ok(()),
         }
+    }
+
+    /// Components that the profile wants at other times than all of the node, with their frequencies.
+    fn own(&self, app: &App) -> Result<Vec<(String, String)>> {
+        let (Some(name), What::Backup, true) = (self.node(), self.job, self.component.is_empty())
+        else {
+            return Ok(Vec::new());
+        };
+        let node = nodes::state(app).load(name)?;
+        let own = node.profile.components.iter().filter_map(|component| {
+            let frequency = component.schedule.clone().filter(|own| *own != self.frequency)?;
+            Some((component.name.clone(), frequency))
+        });
+        // What is due no more often than the whole is in it.
+        Ok(own.filter(|(_, own)| is_oftener(own, &self.frequency)).collect())
     }
 
     /// The schedule, and that of its clean-up if rules stand beside a backup.
@@ -266,6 +297,25 @@ impl Add {
             What::Copy => Job::Copy { to: self.to.clone().unwrap_or_default() },
             What::Prune => Job::Prune { keep: self.keep.keep() },
         }
+    }
+}
+
+/// A component's own schedule, beside that of the whole.
+fn of_component(main: &Schedule, component: &str, frequency: &str) -> Result<Schedule> {
+    Ok(Schedule {
+        name: format!("{}-{component}", main.name).parse()?,
+        job: Job::Backup { components: vec![component.to_owned()] },
+        when: Pattern::of(frequency, None, None)?,
+        ..main.clone()
+    })
+}
+
+/// Of two frequencies; a cron pattern is taken at its word.
+fn is_oftener(one: &str, other: &str) -> bool {
+    let rank = |word: &str| ["weekly", "daily", "hourly"].iter().position(|known| *known == word);
+    match (rank(one), rank(other)) {
+        (Some(one), Some(other)) => one > other,
+        _ => true,
     }
 }
 
