@@ -11,6 +11,9 @@ use crate::profile::{HoldMethod, Priority};
 /// Version of the manifest's JSON. Readers refuse a higher one.
 pub const VERSION: u32 = 1;
 
+/// Code of the note on a component of which only a part is here: chosen so, or left unfinished by an old tool.
+pub const IN_PART: &str = "in-part";
+
 /// How a component came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

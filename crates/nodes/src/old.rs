@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::axon;
 use crate::error::Result;
-use crate::manifest::{Missing, Note};
+use crate::manifest::{IN_PART, Missing, Note};
 use crate::node::Node;
 use crate::profile::Kind;
 use crate::relay;
@@ -88,6 +88,10 @@ fn of_axon(node: &Node, component: &str, folder: &Path) -> Result<OldBackup> {
         why: flaw.to_string(),
     };
     let mut notes: Vec<Note> = found.notes.iter().map(|note| Note::new("import", note)).collect();
+    if found.is_torn {
+        let text = "what an old tool did not finish is not taken for all there is";
+        notes.push(Note::new(IN_PART, text));
+    }
     if !found.faults.is_empty() {
         let text =
             format!("{} of {} chunks are missing or wrong", found.faults.len(), found.chunks);

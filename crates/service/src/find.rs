@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use nodekeep_nodes::manifest::{Manifest, Status, VERSION};
+use nodekeep_nodes::manifest::{ComponentRecord, IN_PART, Manifest, Status, VERSION};
 use nodekeep_nodes::node::{Node, Registration};
 use nodekeep_nodes::profile;
 use nodekeep_repo::repository::SnapshotRecord;
@@ -133,6 +133,14 @@ impl NodeSnapshot {
         self.holds(component) || self.node().ok().and_then(|node| is_made_of(&node)) == Some(true)
     }
 
+    /// Whether none of these components was captured in part by choice.
+    fn has_all_of(&self, components: &[String]) -> bool {
+        let is_chosen = |record: &ComponentRecord| {
+            components.contains(&record.name) && record.notes.iter().any(|n| n.code == IN_PART)
+        };
+        !self.manifest.components.iter().any(is_chosen)
+    }
+
     /// Whether nothing was left out on request: what `latest` means.
     pub fn is_whole(&self) -> bool {
         self.manifest.count(Status::Skipped) == 0
@@ -186,7 +194,14 @@ pub fn pick<'a>(
         [] => snapshot.is_whole(),
         wanted => wanted.iter().all(|component| snapshot.serves(component)),
     };
-    let mut serving = snapshots.iter().rev().filter(serves);
+    // One in which a part was chosen serves where no other does.
+    let has_all =
+        snapshots.iter().any(|snapshot| serves(&snapshot) && snapshot.has_all_of(components));
+    let mut serving = snapshots
+        .iter()
+        .rev()
+        .filter(serves)
+        .filter(|snapshot| !has_all || snapshot.has_all_of(components));
     let of = match components {
         [] => String::new(),
         wanted => format!(" with {}", wanted.join(" and ")),

@@ -142,15 +142,20 @@ fn a_copy_of_the_database_that_is_overtaken_is_taken_again() {
 #[test]
 fn a_whole_restore_removes_what_would_make_axon_delete_chunks() {
     let (bed, board) = registered();
-    let stale = board.store("other", &["alpha"]);
-    let folder = folder_of(&board, "Pipe_Dodger");
-    let fresh = board.store("other", &["alpha"]);
-    board.run(
-        "UPDATE applets_applet SET code_manifest = ?1 WHERE name = 'Pipe_Dodger'",
-        [fresh.to_string()],
-    );
+    // Content of a row that is gone; what a row names was written a moment ago, and is captured without its cache.
+    let stale = board.store("no row names this", &["alpha"]);
+    let folder = board.layout().chunks.join(stale["content_hash"].as_str().unwrap());
+    board.store("no row names this", &["alpha"]);
     fs::write(folder.join(".manifest"), stale.to_string()).unwrap();
+    let kept = folder_of(&board, "Pipe_Dodger").join(".manifest");
+    fs::write(
+        &kept,
+        board.text("SELECT code_manifest FROM applets_applet WHERE name = 'Pipe_Dodger'"),
+    )
+    .unwrap();
     bed.ok(&["backup", "board"]);
+    let drilled = bed.ok(&["drill", "board"]);
+    assert!(drilled.contains("1 of 1 are stale"), "{drilled}");
     let restored = bed.ok(&["restore", "board", "--yes"]);
     assert!(restored.contains("1 stale `.manifest` files were removed"), "{restored}");
     assert!(!folder.join(".manifest").exists() && folder.join("0.chunk").exists());
@@ -250,6 +255,11 @@ fn a_backup_of_chosen_applets_holds_them_and_nothing_else() {
     board.run("DELETE FROM applets_applet WHERE name = 'Pipe_Dodger'", []);
     let merged = bed.json(&["restore", "board", "--component", "applets", "--yes"]);
     assert_eq!(merged["added"][0], "Pipe_Dodger");
+    // The newest that has all of them is meant, even if one was chosen later.
+    let whole = bed.json(&["backup", "board"]);
+    bed.ok(&["backup", "board", "--select", "Pipe_Dodger"]);
+    let plan = bed.json(&["restore", "board", "--component", "applets", "--dry-run"]);
+    assert_eq!(plan["snapshot"], whole["snapshot"]);
     let unknown = bed.run(&["backup", "board", "--component", "applets", "--select", "Tetris"]);
     assert_ne!(unknown.code, 0);
     assert!(unknown.stderr.contains("there is no applet `Tetris`"), "{}", unknown.stderr);

@@ -74,7 +74,7 @@ fn backed_up_under_load(keeper: &Keeper, live: &Real, server: &Server<'_>, dodge
     for snapshot in all["snapshots"].as_array().unwrap().iter().rev() {
         let id = snapshot["id"].as_str().unwrap();
         let shown = keeper.json(&["snapshot", "show", id]);
-        let components = shown["manifest"]["components"].as_array();
+        let components = shown["node"]["components"].as_array();
         let is_whole = components.is_some_and(|all| all.iter().all(|c| c["status"] != "partial"));
         if is_whole {
             break;

@@ -75,7 +75,7 @@ pub fn read(folder: &Path) -> Result<Backup> {
     }
     notes.extend(twice(&applets));
     let made_at = list.as_ref().and_then(|list| list.get("backup_date")?.as_str());
-    let made_at = made_at.and_then(Moment::from_stamp);
+    let made_at = made_at.or_else(|| stamp(folder)).and_then(Moment::from_stamp);
     let mut backup = Backup {
         folder: folder.to_owned(),
         made_at,
@@ -110,6 +110,11 @@ pub(super) fn read_json(path: &Path) -> Result<Option<Value>> {
         reason: format!("this is no JSON: {error}"),
     })?;
     Ok(Some(value))
+}
+
+/// `20251014_224121`, if the folder is called `backup_20251014_224121`.
+fn stamp(folder: &Path) -> Option<&str> {
+    folder.file_name()?.to_str()?.strip_prefix("backup_")
 }
 
 /// Applets that the list names and that are not there.

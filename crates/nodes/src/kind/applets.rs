@@ -14,7 +14,7 @@ use crate::axon::export::{Export, Exported};
 use crate::axon::moment::Moment;
 use crate::axon::{database, import};
 use crate::error::Result;
-use crate::manifest::{Missing, Note};
+use crate::manifest::{IN_PART, Missing, Note};
 use crate::profile::AxonAppletsRule;
 
 /// How often applets whose chunks do not fit are read again.
@@ -41,6 +41,11 @@ pub fn capture(request: &Request<'_>, rule: &AxonAppletsRule) -> Result<Captured
     let mut captured = told(&done);
     if request.choice.skip_chunks {
         captured.missing = left_out(&applets);
+    }
+    if !request.choice.select.is_empty() {
+        let names: Vec<&str> = applets.iter().map(|applet| applet.name.as_str()).collect();
+        let text = format!("only what was chosen: {}", names.join(", "));
+        captured.notes.push(Note::new(IN_PART, text));
     }
     captured.grafts = vec![Graft { at: request.path.to_owned(), with }];
     Ok(captured)

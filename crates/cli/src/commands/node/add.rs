@@ -62,12 +62,16 @@ impl Add {
     }
 
     fn read_profile(&self) -> Result<Profile> {
-        match &self.profile_file {
+        // A name has no slash: `--profile ./mine.toml` is a file.
+        let named = self.profile.as_deref().unwrap_or_default();
+        let file = named.contains('/').then(|| PathBuf::from(named));
+        match self.profile_file.clone().or(file) {
             Some(path) => {
+                let path = &path;
                 let text = std::fs::read_to_string(path).map_err(Error::file(path, "read"))?;
                 Ok(profile::parse(&text, &path.display().to_string())?)
             }
-            None => Ok(builtin::find(self.profile.as_deref().unwrap_or_default())?),
+            None => Ok(builtin::find(named)?),
         }
     }
 

@@ -53,13 +53,16 @@ impl Export {
     }
 
     fn folder(&self) -> Result<PathBuf> {
-        match (&self.output, self.subpaths.as_slice()) {
-            (Some(folder), []) => Ok(folder.clone()),
-            (None, [folder]) => Ok(PathBuf::from(folder)),
-            _ => Err(Error::Options(
-                "name one folder to write into: nodekeep snapshot export --format axon SNAPSHOT DIR",
-            )),
-        }
+        let folder = match (&self.output, self.subpaths.as_slice()) {
+            (Some(folder), []) => folder.as_path(),
+            (None, [folder]) => Path::new(folder),
+            _ => {
+                return Err(Error::Options(
+                    "name one folder to write into: nodekeep snapshot export --format axon SNAPSHOT DIR",
+                ));
+            }
+        };
+        std::path::absolute(folder).map_err(Error::file(folder, "find"))
     }
 
     fn axon_recipients(&self) -> Result<Vec<Recipient>> {
