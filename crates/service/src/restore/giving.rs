@@ -62,8 +62,10 @@ impl Waiting {
     /// What to type, in a sentence.
     pub fn told(&self, node: &str) -> String {
         let short = self.snapshot.get(..8).unwrap_or(&self.snapshot);
+        // Eight digits could be read as a date.
+        let id = self.snapshot.get(..12).unwrap_or(&self.snapshot);
         format!(
-            "`{0}` of snapshot {short} was not given back; its copy lies in {1}. To give it back: nodekeep restore {node}@{short} --component {0}",
+            "`{0}` of snapshot {short} was not given back; its copy lies in {1}. To give it back: nodekeep restore {node}@{id} --component {0}",
             self.component,
             self.copy.display()
         )
