@@ -124,8 +124,8 @@ pub(super) fn begin(state: &NodeState, snapshot: &NodeSnapshot, staged: &Staged)
         .collect();
     let is_new = |one: &Waiting| new.iter().any(|new| new.component == one.component);
     let (old, mut kept): (Vec<_>, Vec<_>) = waiting(state)?.into_iter().partition(is_new);
-    let stale = old.iter().filter(|old| !new.iter().any(|new| new.copy == old.copy));
-    stale.map(|old| remove(&old.copy)).collect::<Result<()>>()?;
+    let mut stale = old.iter().filter(|old| !new.iter().any(|new| new.copy == old.copy));
+    stale.try_for_each(|old| remove(&old.copy))?;
     kept.extend(new);
     keep(state, &kept)
 }
@@ -135,8 +135,8 @@ pub(super) fn begin(state: &NodeState, snapshot: &NodeSnapshot, staged: &Staged)
 /// # Errors
 /// If the list cannot be read or written, or a copy not be removed.
 pub fn resume(state: &NodeState) -> Result<Vec<Waiting>> {
-    let taken = waiting(state)?.into_iter().filter(|one| one.is_taken);
-    taken.map(|one| end(state, &one.copy)).collect::<Result<()>>()?;
+    let mut taken = waiting(state)?.into_iter().filter(|one| one.is_taken);
+    taken.try_for_each(|one| end(state, &one.copy))?;
     waiting(state)
 }
 
