@@ -57,7 +57,8 @@ pub fn lines(data: &[u8]) {
         over: vec!["p".to_owned(), "i".to_owned()],
     };
     let kind = Kind::JsonlChain(JsonlRule::default(), chain);
-    let _ = kind::verify(&kind, &path, &Variables::new(), Duration::from_secs(1));
+    let others = BTreeMap::new();
+    let _ = kind::verify(&kind, &path, &others, &Variables::new(), Duration::from_secs(1));
     let key = Some("k".to_owned());
     mark(&path, MarkSource::Jsonl { file: String::new(), key, value: "v".to_owned() });
     mark(&path, MarkSource::Lines { file: String::new() });
