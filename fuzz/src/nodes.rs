@@ -121,7 +121,8 @@ pub fn journals(data: &[u8]) {
     let _ = journal.load();
     if journal.mend().is_ok() {
         let history = journal.load().expect("a mended journal can be read");
-        assert_eq!((history.damage, history.torn_bytes), (None, 0));
+        // A torn last line is no damage: whoever appends cuts it.
+        assert_eq!(history.damage, None);
     }
     file(&folder, "n.jsonl", data);
     let _ = hold::Journal::open(folder.path(), "n", Timestamp::UNIX_EPOCH);
