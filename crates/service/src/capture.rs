@@ -15,7 +15,9 @@ use nodekeep_nodes::profile::{Component, Kind, Variables, fill};
 use crate::error::{Error, Result};
 use crate::graft::{Exclusion, Part, Seen};
 use crate::holding::View;
+use crate::restore::place::join;
 use crate::staging::Staging;
+use crate::state::make_folder;
 
 /// What kinds remember from one capture to the next: by component, or component and part.
 pub type Memory = BTreeMap<String, serde_json::Value>;
@@ -81,6 +83,8 @@ pub struct Scene {
     pub memory: Memory,
     /// Where the components lie, for those that come after them.
     pub others: Others,
+    /// Folders that do not lie where something is read, by their places.
+    folders: BTreeMap<PathBuf, PathBuf>,
 }
 
 impl Scene {
@@ -279,7 +283,7 @@ impl Capturing<'_> {
         key: &str,
         live: &Path,
         variables: &Variables,
-        scene: &Scene,
+        scene: &mut Scene,
     ) -> Result<Captured> {
         if *kind == Kind::Files {
             return Ok(Captured::default());
@@ -298,7 +302,29 @@ impl Capturing<'_> {
         for graft in &mut captured.grafts {
             graft.at = back(&graft.at, request.path, live);
         }
+        let shown = captured.grafts.iter().filter(|graft| graft.with != With::Nothing);
+        let places: Vec<PathBuf> = shown.map(|graft| graft.at.clone()).collect();
+        for at in places {
+            captured.grafts.extend(self.folders_above(&at, scene)?);
+        }
         Ok(captured)
+    }
+
+    /// What is read at a place is only found if the folders above it are: those that do not lie there are made, empty, and grafted.
+    fn folders_above(&mut self, at: &Path, scene: &mut Scene) -> Result<Option<Graft>> {
+        let Some(parent) = at.parent() else { return Ok(None) };
+        let is_missing = |folder: &&Path| !self.view.reading(folder).exists();
+        let Some(top) = parent.ancestors().take_while(is_missing).last() else { return Ok(None) };
+        let made = match scene.folders.get(top) {
+            Some(made) => made.clone(),
+            None => {
+                let made = self.staging.folder_for(top)?.join("folder");
+                scene.folders.insert(top.to_owned(), made.clone());
+                made
+            }
+        };
+        make_folder(&join(&made, parent.strip_prefix(top).unwrap_or(parent)))?;
+        Ok(Some(Graft { at: top.to_owned(), with: With::Staged(made) }))
     }
 }
 

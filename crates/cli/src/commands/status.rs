@@ -132,7 +132,7 @@ impl State {
             )
         };
         let lines: Vec<String> = self.copies.iter().map(line).collect();
-        lines.join("\n              ")
+        lines.join("\n")
     }
 
     fn identity(&self) -> String {

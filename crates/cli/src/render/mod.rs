@@ -101,11 +101,15 @@ pub fn indent(text: &str) -> String {
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Aligned `name  value` lines, indented by two; pairs with an empty value are left out.
+/// Aligned `name  value` lines, indented by two; pairs with an empty value are left out, and further lines of a value stand below its first.
 pub fn fields(pairs: &[(&str, String)]) -> String {
     let shown: Vec<_> = pairs.iter().filter(|(_, value)| !value.is_empty()).collect();
     let width = shown.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    let lines = shown.iter().map(|(name, value)| format!("  {name:width$}  {value}"));
+    let below = format!("\n{}", " ".repeat(width + 4));
+    let lines = shown.iter().map(|(name, value)| {
+        let value = value.replace('\n', &below);
+        format!("  {name:width$}  {value}")
+    });
     lines.collect::<Vec<_>>().join("\n")
 }
 

@@ -9,8 +9,8 @@ mod label;
 mod sandbox;
 mod tools;
 
-use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -73,8 +73,11 @@ fn base(request: &Request<'_>, connection: &str) -> Result<Captured> {
 
 fn dump(request: &Request<'_>, connection: &str) -> Result<Captured> {
     let tool = Tool::newest("pg_dump", request.path)?;
-    let name = dump_name(connection);
-    let file = request.staging.join(&name);
+    // The folder is grafted, not the file: nothing need lie at the component's path.
+    let folder = request.staging.join("dump");
+    let made = DirBuilder::new().mode(0o700).create(&folder);
+    made.map_err(Error::file(&folder, "cannot be made"))?;
+    let file = folder.join(dump_name(connection));
     let shown = file.display().to_string();
     let mut arguments = vec!["-Fc", "-w", "-f", &shown];
     if !connection.is_empty() {
@@ -84,7 +87,7 @@ fn dump(request: &Request<'_>, connection: &str) -> Result<Captured> {
     let mut checked = Verified::default();
     verify_dump(&file, request.patience, &mut checked)?;
     let notes = vec![Note::new("method", format!("one database, dumped by {}", tool.version))];
-    let graft = Graft { at: request.path.join(name), with: With::Staged(file) };
+    let graft = Graft { at: request.path.to_owned(), with: With::Staged(folder) };
     Ok(Captured { grafts: vec![graft], position: checked.position, notes, ..Captured::default() })
 }
 

@@ -62,8 +62,10 @@ impl Waiting {
     /// What to type, in a sentence.
     pub fn told(&self, node: &str) -> String {
         let short = self.snapshot.get(..8).unwrap_or(&self.snapshot);
+        // Eight digits could be read as a date.
+        let id = self.snapshot.get(..12).unwrap_or(&self.snapshot);
         format!(
-            "`{0}` of snapshot {short} was not given back; its copy lies in {1}. To give it back: nodekeep restore {node}@{short} --component {0}",
+            "`{0}` of snapshot {short} was not given back; its copy lies in {1}. To give it back: nodekeep restore {node}@{id} --component {0}",
             self.component,
             self.copy.display()
         )
@@ -122,8 +124,8 @@ pub(super) fn begin(state: &NodeState, snapshot: &NodeSnapshot, staged: &Staged)
         .collect();
     let is_new = |one: &Waiting| new.iter().any(|new| new.component == one.component);
     let (old, mut kept): (Vec<_>, Vec<_>) = waiting(state)?.into_iter().partition(is_new);
-    let stale = old.iter().filter(|old| !new.iter().any(|new| new.copy == old.copy));
-    stale.map(|old| remove(&old.copy)).collect::<Result<()>>()?;
+    let mut stale = old.iter().filter(|old| !new.iter().any(|new| new.copy == old.copy));
+    stale.try_for_each(|old| remove(&old.copy))?;
     kept.extend(new);
     keep(state, &kept)
 }
@@ -133,8 +135,8 @@ pub(super) fn begin(state: &NodeState, snapshot: &NodeSnapshot, staged: &Staged)
 /// # Errors
 /// If the list cannot be read or written, or a copy not be removed.
 pub fn resume(state: &NodeState) -> Result<Vec<Waiting>> {
-    let taken = waiting(state)?.into_iter().filter(|one| one.is_taken);
-    taken.map(|one| end(state, &one.copy)).collect::<Result<()>>()?;
+    let mut taken = waiting(state)?.into_iter().filter(|one| one.is_taken);
+    taken.try_for_each(|one| end(state, &one.copy))?;
     waiting(state)
 }
 

@@ -103,7 +103,7 @@ pub struct Restored {
     pub health: Vec<health::Seen>,
     /// From the first byte to a healthy node.
     pub took: Duration,
-    /// From the stop to the start.
+    /// From the stop to the end of the restore; nothing if it needed no stop.
     pub down: Duration,
     /// From the start to a healthy node; nothing if it was not started.
     pub woke: Duration,
@@ -140,7 +140,7 @@ impl Plan {
     }
 
     /// Whether the node has to be stopped for it.
-    fn stops(&self) -> bool {
+    pub fn stops(&self) -> bool {
         !self.placements.is_empty()
             || self.given.iter().any(|given| given.way == WayBack::WhileStopped)
     }
@@ -231,7 +231,7 @@ impl Ground<'_> {
             }
         })?;
         back.wake(&state, &context, &staged, &mut restored);
-        restored.down = down.elapsed();
+        restored.down = if plan.stops() { down.elapsed() } else { Duration::ZERO };
         restored.took = begun.elapsed();
         Ok(restored)
     }

@@ -64,7 +64,7 @@ fn covers(placement: &Placement, recorded: &Path, target: &Path) -> bool {
 }
 
 /// A path below another, or that one itself.
-pub(super) fn join(base: &Path, inner: &Path) -> PathBuf {
+pub(crate) fn join(base: &Path, inner: &Path) -> PathBuf {
     if inner.as_os_str().is_empty() { base.to_owned() } else { base.join(inner) }
 }
 

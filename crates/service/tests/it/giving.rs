@@ -48,6 +48,42 @@ fn restore(machine: &Machine, profile: &str, wish: &Wish) -> Result<Restored, Er
     machine.ground().restore_node(&machine.node(profile), &snapshot, &machine.all(), wish)
 }
 
+#[test]
+fn a_dump_is_kept_where_no_folder_is() {
+    let machine = Machine::new();
+    let second = r#"[[component]]
+name = "contacts"
+about = "told by the node alone"
+path = "{data}/dumps/deep/contacts.dump"
+kind = "command"
+[component.options]
+dump = "echo contacts"
+[[component]]
+name = "files"
+"#;
+    let profile = WALLET
+        .replace("WHEN", "stopped")
+        .replace("{data}/wallet.dump", "{data}/dumps/wallet.dump")
+        .replace("[[component]]\nname = \"files\"\n", second);
+    lay(&machine.folder, &[("data/state", "x"), ("vault", "coins"), ("up", "")]);
+    let done = machine.back_up(&machine.node(&profile));
+    let files: Vec<u64> = done.manifest.components.iter().map(|record| record.files).collect();
+    assert_eq!(files, [1, 1, 1], "{:#?}", done.manifest);
+    lay(&machine.folder, &[("vault", "other coins")]);
+    restore(&machine, &profile, &Wish::default()).unwrap();
+    assert_eq!(read(machine.folder.join("vault")), "coins");
+    let contacts = machine.data().join("dumps/deep/contacts.dump");
+    assert_eq!(read(contacts), "contacts\n", "without a `restore` it is a file");
+    let only = nodekeep_service::capture::Wish {
+        only: vec!["wallet".to_owned()],
+        ..nodekeep_service::capture::Wish::default()
+    };
+    assert_eq!(
+        machine.back_up_some(&machine.node(&profile), &only).manifest.components[0].files,
+        1
+    );
+}
+
 /// Copies that lie beside the node's data.
 fn copies(machine: &Machine) -> Vec<String> {
     let entries = std::fs::read_dir(&machine.folder).unwrap();

@@ -18,11 +18,15 @@ use crate::target::Target;
 
 /// What a snapshot of a node says of itself: when it was made, how large it is, how far the node had come.
 pub fn told(snapshot: &NodeSnapshot) -> String {
+    render::fields(&fields(snapshot))
+}
+
+fn fields(snapshot: &NodeSnapshot) -> Vec<(&'static str, String)> {
     let manifest = &snapshot.manifest;
     let counts = &snapshot.record.snapshot.counts;
     let mut position = nodekeep_nodes::position::Position::default();
     manifest.components.iter().for_each(|record| position.join(&record.position));
-    render::fields(&[
+    vec![
         ("node", format!("{} ({})", manifest.node, manifest.profile)),
         ("created", manifest.captured_at.clone()),
         (
@@ -31,7 +35,7 @@ pub fn told(snapshot: &NodeSnapshot) -> String {
         ),
         ("snapshot", snapshot.record.id.hex()),
         ("holds", nodes::position_text(&position)),
-    ])
+    ]
 }
 
 /// Restores a snapshot of a node into a sandbox and checks it there by the node's own rules; nothing is signed or kept.
@@ -47,7 +51,7 @@ pub fn rehearse(app: &App, target: &Target) -> Result<()> {
     let found = ground.rehearse(&snapshot, &app.home.scratch()?, false)?;
     progress.close();
     let is_sound = found.result != DrillResult::Failed;
-    app.output.answer(format!("{}\n{}", told(&snapshot), result(&found, is_sound)))?;
+    app.output.answer(result(fields(&snapshot), &found, is_sound))?;
     app.output.document(&json!({
         "node": found.node,
         "snapshot": found.snapshot,
@@ -59,18 +63,16 @@ pub fn rehearse(app: &App, target: &Target) -> Result<()> {
     sound(is_sound)
 }
 
-fn result(found: &Certificate, is_sound: bool) -> String {
+fn result(mut fields: Vec<(&str, String)>, found: &Certificate, is_sound: bool) -> String {
     let steps: Vec<String> = found
         .steps
         .iter()
         .map(|step| format!("  {}", nodes::check_text(&step.name, step)))
         .collect();
     let word = if is_sound { "VALID" } else { "DAMAGED" };
-    let status = render::fields(&[
-        ("status", word.to_owned()),
-        ("time", format!("{:.1} s", found.recovery_secs)),
-    ]);
-    format!("{status}\n\n{}", steps.join("\n"))
+    fields.push(("status", word.to_owned()));
+    fields.push(("time", format!("{:.1} s", found.recovery_secs)));
+    format!("{}\n\n{}", render::fields(&fields), steps.join("\n"))
 }
 
 /// Data of a node that nobody uses, checked by the rules of its kinds and of its system.

@@ -40,7 +40,7 @@ pub fn text(node: &Node) -> Result<String> {
         ("node", node.name().to_owned()),
         ("profile", format!("{} ({})", profile.name, profile.title)),
         ("tested", tested(node)),
-        ("folders", folders.join("\n              ")),
+        ("folders", folders.join("\n")),
         ("held by", hold_text(node)),
         ("fences", fences(node)),
     ]);

@@ -210,6 +210,7 @@ fn plan_text(node: &Node, snapshot: &NodeSnapshot, plan: &Plan) -> String {
         }))
         .collect();
     let running = match plan.is_running {
+        Some(true) if !plan.stops() => "it runs, and takes what is given back",
         Some(true) => "it runs, and will be stopped and started",
         Some(false) => "it does not run",
         None => "the profile does not say how to see whether it runs: be sure that it does not",
@@ -220,7 +221,7 @@ fn plan_text(node: &Node, snapshot: &NodeSnapshot, plan: &Plan) -> String {
             "snapshot",
             format!("{}, captured {}", snapshot.record.id.short(), snapshot.manifest.captured_at),
         ),
-        ("into", places.join("\n              ")),
+        ("into", places.join("\n")),
         ("without", plan.without.join(", ")),
         ("service", running.to_owned()),
         ("identity", plan.claim.to_string()),
@@ -237,7 +238,7 @@ fn plan_text(node: &Node, snapshot: &NodeSnapshot, plan: &Plan) -> String {
 fn restored_text(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) -> String {
     let lines = |paths: &[PathBuf]| {
         let shown: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-        shown.join("\n              ")
+        shown.join("\n")
     };
     let checks: usize = restored.verified.iter().map(|(_, verified)| verified.checks.len()).sum();
     let well = restored.health.iter().filter(|seen| seen.is_well).count();
@@ -246,7 +247,7 @@ fn restored_text(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) -> S
         ("before it", lines(&restored.aside)),
         ("given back", given_text(restored)),
         ("checks", format!("{} passed", render::count(checks as u64))),
-        ("fence", restored.remedies.join("\n              ")),
+        ("fence", restored.remedies.join("\n")),
         ("service", if restored.started { "started".to_owned() } else { String::new() }),
         (
             "health",
@@ -256,7 +257,10 @@ fn restored_text(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) -> S
                 format!("{well} of {} looks are well", restored.health.len())
             },
         ),
-        ("down", render::duration(restored.down)),
+        (
+            "down",
+            if restored.down.is_zero() { String::new() } else { render::duration(restored.down) },
+        ),
         ("time", render::took(restored.bytes, restored.took)),
     ]);
     let notes: Vec<String> = restored.notes.iter().map(|note| format!("\nNote: {note}")).collect();
@@ -271,7 +275,7 @@ fn restored_text(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) -> S
 fn given_text(restored: &Restored) -> String {
     let line =
         |(component, said): &(String, Vec<String>)| format!("{component}: {}", said.join("; "));
-    restored.given.iter().map(line).collect::<Vec<_>>().join("\n              ")
+    restored.given.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn plan_document(node: &Node, snapshot: &NodeSnapshot, plan: &Plan) -> Value {
