@@ -29,6 +29,11 @@ pub enum Error {
     /// Something that only nodes of another profile can do.
     #[error("the node `{node}` has the profile `{profile}`, which has no such maintenance")]
     NotForProfile { node: String, profile: String },
+    /// A folder for a node whose old tools are not known.
+    #[error(
+        "the node `{node}` has the profile `{profile}`, and no backups of its own tools are known"
+    )]
+    NoOldTool { node: String, profile: String },
     /// A file of a Minima node.
     #[error("{}: {error}", path.display())]
     Minima { path: PathBuf, error: nodekeep_nodes::minima::error::Error },
@@ -83,6 +88,9 @@ pub enum Error {
     /// The configuration file is not TOML.
     #[error("{}: {message}", path.display())]
     BadConfig { path: PathBuf, message: String },
+    /// No channel to tell anybody by.
+    #[error("there is no channel{}", name.as_ref().map(|name| format!(" `{name}`")).unwrap_or_default())]
+    NoChannel { name: Option<String> },
     /// An editor that did not end well.
     #[error("`{editor}` did not end well; nothing was changed")]
     Editor { editor: String },

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use nodekeep_nodes::axon::error::Error as Axon;
 use nodekeep_nodes::error::Error as Nodes;
 use nodekeep_nodes::minima::error::Error as Minima;
 use nodekeep_repo::error::Error as Engine;
@@ -138,7 +139,9 @@ fn class(error: &Error) -> Class {
         Error::Service(service) => service_class(service),
         Error::Minima { error, .. } => minima_class(error),
         Error::NodePhrase(_) => Class::WrongKey,
-        Error::NoDrill { .. } | Error::NotOfANode { .. } => Class::NotFound,
+        Error::NoChannel { .. } | Error::NoDrill { .. } | Error::NotOfANode { .. } => {
+            Class::NotFound
+        }
         Error::BadCertificate { .. } => Class::Damaged,
         Error::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => Class::Pipe,
         Error::NoKeys { .. }
@@ -179,16 +182,23 @@ fn service_class(error: &Service) -> Class {
         Service::Node(Nodes::NodeName { .. } | Nodes::Profile { .. } | Nodes::Variable { .. }) => {
             Class::Usage
         }
+        Service::Node(Nodes::Axon(axon)) => axon_class(axon),
         Service::Node(Nodes::Damaged { .. })
         | Service::State { .. }
         | Service::NotWhole { .. }
         | Service::Unsound { .. }
         | Service::NotANode { .. } => Class::Damaged,
-        Service::NoNode { .. } | Service::NoSnapshot { .. } | Service::Nothing { .. } => {
-            Class::NotFound
-        }
+        Service::NoNode { .. }
+        | Service::NoSnapshot { .. }
+        | Service::NotHeld { .. }
+        | Service::Nothing { .. } => Class::NotFound,
         Service::NodeExists { .. } => Class::WouldOverwrite,
-        Service::NoComponent { .. } | Service::NoRemedy { .. } => Class::Usage,
+        Service::NoComponent { .. }
+        | Service::NoRemedy { .. }
+        | Service::NeedsRunning { .. }
+        | Service::OnlyInCopy { .. }
+        | Service::NothingToChoose { .. } => Class::Usage,
+        Service::NoInstanceKey { .. } => Class::WrongKey,
         Service::Busy { .. } | Service::JobTaken { .. } | Service::DaemonRuns { .. } => {
             Class::TryAgain
         }
@@ -197,6 +207,19 @@ fn service_class(error: &Service) -> Class {
         Service::Schedule(_) => Class::Usage,
         Service::Rewinds { .. } | Service::Held { .. } => Class::WouldRewind,
         Service::NoSigner => Class::NotAllowed,
+        _ => Class::Failed,
+    }
+}
+
+fn axon_class(error: &Axon) -> Class {
+    match error {
+        Axon::NoEnvelope { .. }
+        | Axon::Secret { .. }
+        | Axon::Instance { .. }
+        | Axon::Key { .. } => Class::WrongKey,
+        Axon::UnknownApplets { .. } => Class::NotFound,
+        Axon::Exists { .. } => Class::WouldOverwrite,
+        Axon::Manifest { .. } | Axon::Content { .. } | Axon::Backup { .. } => Class::Damaged,
         _ => Class::Failed,
     }
 }
@@ -285,6 +308,7 @@ fn hint(error: &Error) -> Option<String> {
         Error::LatestOfMany { groups } => latest_of_many(groups),
         Error::ShortId { .. } | Error::NoSnapshotOf { .. } => "`nodekeep snapshot list` shows what there is.".to_owned(),
         Error::NoSnapshots { .. } => "Make the first one: nodekeep backup PATH".to_owned(),
+        Error::NoChannel { .. } => "Write a section [[notify]]: nodekeep config edit. See docs/notifications.md".to_owned(),
         Error::UnknownKey { suggestion: Some(known), .. } => format!("Did you mean `{known}`?"),
         Error::NoKeys { location, .. } => format!(
             "Open it here with its recovery words: nodekeep init --from-words --repo {}\nOr give another key: --identity FILE, --credential FILE.",
@@ -373,6 +397,18 @@ fn service_hint(error: &Service) -> Option<String> {
         Service::Held { node, .. } => format!(
             "If that machine is certainly off for good: nodekeep node retire {node} --from-repo\nFor a test instance: --as-copy --target DIR"
         ),
+        Service::Node(Nodes::Axon(Axon::NoEnvelope { .. })) => {
+            "Give --rekey: envelopes are then made with the key of the instance that was backed up.".to_owned()
+        }
+        Service::OnlyInCopy { .. } => {
+            "Restore it into a sandbox and check it there: nodekeep drill NODE".to_owned()
+        }
+        Service::NoInstanceKey { node } => {
+            format!("Back up the instance whole, where it runs: nodekeep backup {node}")
+        }
+        Service::NothingToChoose { choosers, .. } if !choosers.is_empty() => {
+            format!("For example: --component {} --select NAME", choosers[0])
+        }
         Service::DaemonRuns { .. } => "See what it does: nodekeep daemon status".to_owned(),
         Service::Schedule(ScheduleError::Unknown { .. }) => {
             "See which there are: nodekeep schedule list".to_owned()
@@ -385,6 +421,12 @@ fn service_hint(error: &Service) -> Option<String> {
             "Nothing was put in place. Take an older snapshot (NODE@latest~1), or leave the component out: --skip NAME".to_owned()
         }
         Service::NoSnapshot { .. } => "`nodekeep snapshot list` shows what there is.".to_owned(),
+        Service::NotHeld { component, .. } => format!(
+            "Take the latest that has it: NODE@latest --component {component}"
+        ),
+        Service::NeedsRunning { component, .. } => format!(
+            "Start the node, or restore without --leave-stopped. Or leave it out for now: --skip {component}"
+        ),
         _ => return None,
     };
     Some(text)

@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nodekeep_service::notify::channel::{Channel, Written};
 use toml::{Table, Value};
 
 use crate::args::Globals;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub color: bool,
     /// How repositories on other hosts are reached.
     pub remote: Remote,
+    /// Who is told of what happens.
+    pub notify: Vec<Channel>,
     /// The most that keys are used for.
     pub role: Option<RoleArg>,
     /// Whether the user said that nobody else works on the repository now.
@@ -74,6 +77,17 @@ impl Settings {
         Self::default().apply_file(&ConfigFile::parse(path, text)?)
     }
 
+    /// Who is told, as the file says now.
+    ///
+    /// # Errors
+    /// Names what cannot be used.
+    pub fn channels(path: &Path) -> Result<Vec<Channel>> {
+        match ConfigFile::read(path, false)? {
+            Some(file) => file.channels(),
+            None => Ok(Vec::new()),
+        }
+    }
+
     fn apply_file(&mut self, file: &ConfigFile) -> Result<()> {
         self.repo = file.text("repo")?.map(|text| expand(&text));
         self.identity = file.text("identity")?.map(|text| expand(&text).into());
@@ -85,6 +99,7 @@ impl Settings {
         self.host = file.text("host")?;
         self.threads = file.number("threads")?;
         self.color = file.flag("color")?.unwrap_or(true);
+        self.notify = file.channels()?;
         self.remote.apply_file(file)
     }
 
@@ -204,6 +219,25 @@ impl ConfigFile {
             texts.collect::<Option<Vec<_>>>()
         };
         Ok(self.get(key, read)?.unwrap_or_default())
+    }
+
+    fn channels(&self) -> Result<Vec<Channel>> {
+        let sections = self.get("notify", |value| value.as_array().cloned())?.unwrap_or_default();
+        let bad = |reason: String| Error::BadConfig { path: self.path.clone(), message: reason };
+        let channel = |section: Value| {
+            let written: Written =
+                section.try_into().map_err(|error: toml::de::Error| bad(error.to_string()))?;
+            let mut channel = written.channel().map_err(bad)?;
+            channel.place(|path| expand(&path.display().to_string()).into());
+            Ok(channel)
+        };
+        let channels: Vec<Channel> = sections.into_iter().map(channel).collect::<Result<_>>()?;
+        let mut names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(bad(format!("two channels are called `{}`", pair[0]))),
+            None => Ok(channels),
+        }
     }
 
     fn flag(&self, key: &str) -> Result<Option<bool>> {

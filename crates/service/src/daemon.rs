@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +15,10 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::jobs::journal::Journal;
 use crate::jobs::{JobId, Record};
+use crate::notify::Message;
+use crate::notify::channel::Channel;
+use crate::notify::desk::Desk;
+use crate::notify::outbox::Sent;
 use crate::schedule::Planned;
 use crate::schedule::book::Book;
 use crate::schedule::decide::{Decision, Now, Skip, decide};
@@ -32,6 +37,8 @@ const ABSENCE: SignedDuration = SignedDuration::from_secs(60);
 pub struct Terms {
     /// What this machine is called in jitter.
     pub machine: String,
+    /// What people call it.
+    pub host: String,
     /// The most a job may need.
     pub role: Role,
     /// Jobs at a time.
@@ -44,6 +51,8 @@ pub struct Terms {
 pub trait Watcher {
     /// Something happened.
     fn happened(&mut self, event: &Event);
+    /// Where messages go now.
+    fn channels(&mut self) -> Vec<Channel>;
     /// Sleeps so long, or less; `true`: stop.
     fn sleep(&mut self, at_most: Duration) -> bool;
     /// After each look at what is due.
@@ -52,7 +61,7 @@ pub trait Watcher {
 
 /// What happens in a daemon.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "event", rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub enum Event {
     /// A job was begun.
     Began(Record),
@@ -64,6 +73,15 @@ pub enum Event {
         schedule: String,
         /// How many.
         count: usize,
+    },
+    /// Somebody is told.
+    Told(Message),
+    /// A channel did not take a message, and it is given up.
+    Untold {
+        /// Which channel.
+        channel: String,
+        /// Why.
+        reason: String,
     },
     /// Something of the daemon's own did not work; it goes on.
     Trouble {
@@ -77,6 +95,8 @@ pub struct Daemon {
     book: Book,
     journal: Journal,
     terms: Terms,
+    desk: Desk,
+    sender: Option<JoinHandle<Result<Sent>>>,
     children: Vec<Child>,
     open: BTreeSet<JobId>,
     awake_since: Timestamp,
@@ -93,6 +113,8 @@ impl Daemon {
         let daemon = Self {
             book: Book::new(folder.clone()),
             journal: Journal::new(folder.join("jobs")),
+            desk: Desk::new(&folder, terms.machine.clone(), terms.host.clone()),
+            sender: None,
             terms,
             children: Vec::new(),
             open: BTreeSet::new(),
@@ -160,7 +182,27 @@ impl Daemon {
             self.open.insert(record.id.clone());
             watcher.happened(&Event::Began(record));
         }
+        self.tell(watcher)?;
         Ok(decision)
+    }
+
+    /// Puts what is new into the outbox, and has it sent beside the loop: a channel that does not answer keeps nothing else from its time.
+    fn tell(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
+        let channels = watcher.channels();
+        for message in self.desk.look(&channels, Timestamp::now())? {
+            watcher.happened(&Event::Told(message));
+        }
+        if self.sender.as_ref().is_some_and(|sender| !sender.is_finished()) {
+            return Ok(());
+        }
+        if let Some(Ok(sent)) = self.sender.take().map(JoinHandle::join) {
+            for (channel, reason) in sent?.lost {
+                watcher.happened(&Event::Untold { channel, reason });
+            }
+        }
+        let desk = self.desk.clone();
+        self.sender = Some(thread::spawn(move || desk.send(&channels)));
+        Ok(())
     }
 
     /// Schedules of jobs that this daemon may do.
@@ -194,7 +236,9 @@ impl Daemon {
         let open: BTreeSet<JobId> =
             self.journal.open()?.into_iter().map(|record| record.id).collect();
         for id in self.open.difference(&open) {
-            watcher.happened(&Event::Ended(self.journal.read(id)?));
+            let record = self.journal.read(id)?;
+            self.desk.ended(&watcher.channels(), &record)?;
+            watcher.happened(&Event::Ended(record));
         }
         if self.open != open {
             self.journal.trim()?;

@@ -1,5 +1,6 @@
 //! One file for each command: its arguments, its help, and what it does.
 
+mod applets;
 pub mod backup;
 pub mod check;
 pub mod completions;

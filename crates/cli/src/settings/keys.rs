@@ -37,6 +37,8 @@ pub enum Form {
     Count,
     /// Bytes per second.
     Rate,
+    /// Sections in double brackets.
+    Sections,
 }
 
 impl Form {
@@ -49,6 +51,7 @@ impl Form {
             Self::Flag => "true or false",
             Self::Count => "a number from 1 to 256",
             Self::Rate => "bytes per second in quotes, as in \"10MiB\"",
+            Self::Sections => "sections in double brackets, written with `nodekeep config edit`",
         }
     }
 
@@ -62,6 +65,9 @@ impl Form {
                 value.as_integer().is_some_and(|n| parse_threads(&n.to_string()).is_some())
             }
             Self::Rate => value.as_str().is_some_and(|text| parse_rate(text).is_ok()),
+            Self::Sections => {
+                value.as_array().is_some_and(|items| items.iter().all(Value::is_table))
+            }
         }
     }
 
@@ -76,6 +82,7 @@ impl Form {
             Self::Texts => Value::Array(words.iter().cloned().map(Value::String).collect()),
             Self::Flag => Value::Boolean(one()?.parse().ok()?),
             Self::Count => Value::Integer(one()?.parse().ok()?),
+            Self::Sections => return None,
         };
         self.fits(&value).then_some(value)
     }
@@ -123,7 +130,7 @@ const fn key(
 }
 
 /// Every key.
-pub static KEYS: [Key; 20] = [
+pub static KEYS: [Key; 21] = [
     key(
         "repo",
         Form::Text,
@@ -275,6 +282,14 @@ pub static KEYS: [Key; 20] = [
         "false",
         "Read mirrors on other hosts without encryption.",
         "true",
+    ),
+    key(
+        "notify",
+        Form::Sections,
+        None,
+        "nobody is told",
+        "Who is told of what, and how: see [notifications.md](notifications.md).",
+        "[{ name = \"ops\", by = \"ntfy\", url = \"https://ntfy.sh/my-topic\" }]",
     ),
     key(
         "color",

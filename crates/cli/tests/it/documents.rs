@@ -34,6 +34,15 @@ pub fn is_documented(field: &str) -> bool {
         || PAGE.contains(&format!("{field}:"))
 }
 
+/// Every field of a document is in the page.
+pub fn assert_documented(document: &Value, what: &str) {
+    let mut found = BTreeSet::new();
+    fields(document, &mut found);
+    assert!(!found.is_empty(), "{what}");
+    let unknown: Vec<&String> = found.iter().filter(|field| !is_documented(field)).collect();
+    assert!(unknown.is_empty(), "{what}: {unknown:?} are not in docs/json.md");
+}
+
 #[test]
 fn every_field_is_documented() {
     let bed = Bed::new();
@@ -79,11 +88,7 @@ fn every_field_is_documented() {
         &["snapshot", "prune", "--keep-last", "1"],
     ];
     for command in commands {
-        let mut found = BTreeSet::new();
-        fields(&bed.json(command), &mut found);
-        assert!(!found.is_empty(), "{command:?}");
-        let unknown: Vec<&String> = found.iter().filter(|field| !is_documented(field)).collect();
-        assert!(unknown.is_empty(), "{command:?}: {unknown:?} are not in docs/json.md");
+        assert_documented(&bed.json(command), &format!("{command:?}"));
     }
 }
 

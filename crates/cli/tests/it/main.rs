@@ -1,8 +1,10 @@
 //! The real binary, typed as a user would type it, in a home of its own.
 
+mod axon;
 mod configuration;
 mod documents;
 mod errors;
+mod guts;
 mod healing;
 mod help;
 mod keys;

@@ -60,7 +60,9 @@ fn pid(child: &Child) -> Pid {
     Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
 }
 
-fn stop(mut child: Child) {
+fn stop(bed: &Bed, mut child: Child) {
+    // One that has only just been started does not listen yet.
+    wait_for("the daemon", || bed.run(&["daemon", "status"]).code == 0);
     kill_process(pid(&child), Signal::TERM).unwrap();
     assert!(child.wait().unwrap().success(), "a daemon that is asked to stop ends well");
 }
@@ -172,7 +174,7 @@ fn a_writers_daemon_opens_no_identity_and_leaves_a_keepers_jobs_alone() {
     let mut command = bed.command(&["daemon", "run", "--role", "writer"]);
     let writer = command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn();
     wait_for("the backup", || done(&bed, "r") == 1);
-    stop(writer.unwrap());
+    stop(&bed, writer.unwrap());
     assert_eq!(json(&bed, &["daemon", "jobs", "d"])["jobs"].as_array().unwrap().len(), 0);
 }
 
@@ -185,9 +187,39 @@ fn one_daemon_works_at_a_time_and_stops_in_good_order() {
     let second = bed.run(&["daemon", "run"]);
     assert_eq!(second.code, 11, "{}", second.stderr);
     assert!(bed.ok(&["daemon", "status"]).starts_with("The daemon works. 1 schedule, 0 jobs"));
-    stop(first);
+    stop(&bed, first);
     assert_eq!(bed.run(&["daemon", "status"]).code, 1);
     assert_eq!(done(&bed, "first"), 1);
+}
+
+/// Each message that a program was given, a line each.
+fn told(bed: &Bed) -> Vec<String> {
+    let text = fs::read_to_string(bed.path("told")).unwrap_or_default();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn an_overdue_backup_is_told_and_its_end_too() {
+    let bed = with_node();
+    let line = format!("echo \"$NODEKEEP_TOPIC $NODEKEEP_TITLE\" >> '{}'", bed.text("told"));
+    let section =
+        format!("[[notify]]\nname = 'own'\nby = 'command'\nrun = ['sh', '-c', {line:?}]\n");
+    bed.write("home/config.toml", &section);
+    let since = Timestamp::now() - SignedDuration::from_hours(40);
+    let text = format!(
+        "[[schedule]]\nname = \"n1\"\nnode = \"n1\"\njob = {{ backup = {{}} }}\nwhen = \"0 2 * * *\"\nzone = \"UTC\"\nsince = \"{since}\"\n"
+    );
+    bed.write("home/schedules.toml", &text);
+    let running = daemon(&bed);
+    wait_for("the alert", || told(&bed) == ["overdue n1: no backup for 40 h"]);
+    assert_eq!(bed.run(&["daemon", "alerts"]).code, 1);
+    bed.ok(&["schedule", "run-now", "n1"]);
+    wait_for("its end", || told(&bed).len() == 2);
+    stop(&bed, running);
+    assert_eq!(told(&bed)[1], "recovery n1: no backup for 40 h: over");
+    assert_eq!(bed.ok(&["daemon", "alerts"]).trim(), "Nothing is wrong.");
+    assert!(bed.ok(&["daemon", "notify-test"]).contains("own: taken"));
+    assert_eq!(bed.run(&["daemon", "notify-test", "other"]).code, 8);
 }
 
 /// `NODEKEEP_DAEMON_ROUNDS=100` for the proof; a few in between other tests.
@@ -211,7 +243,7 @@ fn a_daemon_that_is_killed_at_any_moment_loses_nothing_holds_nothing_and_does_no
         victim.wait().unwrap();
         let next = daemon(&bed);
         wait_for("the run after the kill", || done(&bed, &name) == 1);
-        stop(next);
+        stop(&bed, next);
         assert_eq!(done(&bed, &name), 1, "round {round}: the same moment was done twice");
         assert!(!bed.path("held").exists(), "round {round}: the node is still held");
         let now = snapshots(&bed);

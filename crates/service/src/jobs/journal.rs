@@ -67,6 +67,10 @@ impl Journal {
             let of_this = |run: &&mut Run| run.slot == record.slot && run.attempt == record.attempt;
             if let Some(run) = past.run.as_mut().filter(of_this) {
                 run.ended = Some((ended.at, ended.ending));
+                past.message = ended.message.clone();
+            }
+            if ended.ending == Ending::Done {
+                past.done = past.done.max(Some(ended.at));
             }
         })?;
         Ok(record)

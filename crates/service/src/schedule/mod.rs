@@ -145,7 +145,8 @@ impl Planned {
         SignedDuration::from_secs(((share * most) >> 32) as i64)
     }
 
-    fn most_jitter(&self) -> SignedDuration {
+    /// The longest that a run waits after its moment.
+    pub fn most_jitter(&self) -> SignedDuration {
         SignedDuration::from_secs(i64::from(self.schedule.jitter_secs))
     }
 }

@@ -133,6 +133,11 @@ impl Rhythm {
         Ok(Self { pattern, zone: TimeZone::get(zone).map_err(unknown)? })
     }
 
+    /// Whose clock it means.
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// Its moments after one, in order; ends where the calendar of the pattern does.
     pub fn after(&self, moment: Timestamp) -> impl Iterator<Item = Timestamp> {
         let start = moment.to_zoned(self.zone.clone());

@@ -2,7 +2,7 @@
 
 mod check;
 mod edit;
-mod file;
+pub mod file;
 mod get;
 mod path;
 mod reference;

@@ -1,7 +1,9 @@
 //! `nodekeep daemon`: does what is scheduled.
 
+mod alerts;
 mod jobs;
 mod logs;
+mod notify_test;
 mod run;
 mod run_job;
 mod status;
@@ -12,8 +14,10 @@ use std::path::{Path, PathBuf};
 use clap::{Subcommand, ValueEnum};
 use nodekeep_service::jobs::journal::Journal;
 use nodekeep_service::jobs::runner::Launch;
+use nodekeep_service::notify::desk::Desk;
 use nodekeep_service::schedule::job::Role;
 
+use super::schedule;
 use crate::error::{Error, Result};
 use crate::session::App;
 
@@ -26,6 +30,8 @@ pub enum Command {
     Status(status::Status),
     Jobs(jobs::Jobs),
     Logs(logs::Logs),
+    Alerts(alerts::Alerts),
+    NotifyTest(notify_test::NotifyTest),
     Unit(unit::Unit),
     Install(unit::Install),
     Uninstall(unit::Uninstall),
@@ -39,6 +45,8 @@ impl Command {
             Self::Status(args) => args.run(app),
             Self::Jobs(args) => args.run(app),
             Self::Logs(args) => args.run(app),
+            Self::Alerts(args) => args.run(app),
+            Self::NotifyTest(args) => args.run(app),
             Self::Unit(args) => args.run(app),
             Self::Install(args) => args.run(app),
             Self::Uninstall(args) => args.run(app),
@@ -74,6 +82,16 @@ impl RoleArg {
             Self::Owner => "owner",
         }
     }
+}
+
+/// This machine's name.
+pub fn host(app: &App) -> String {
+    app.settings.host.clone().unwrap_or_else(super::machine_label)
+}
+
+/// Where people are told from.
+pub fn desk(app: &App) -> Result<Desk> {
+    Ok(Desk::new(app.home.data(), schedule::machine(app)?, host(app)))
 }
 
 /// The jobs of this machine.

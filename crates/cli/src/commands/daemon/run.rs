@@ -5,14 +5,16 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use jiff::Timestamp;
 use nodekeep_service::daemon::{Daemon, Event, Terms, Watcher};
+use nodekeep_service::notify::channel::Channel;
 use nodekeep_service::schedule::decide::Ending;
 use sd_notify::NotifyState;
 
-use super::{RoleArg, options, program};
+use super::{RoleArg, host, options, program};
 use crate::commands::schedule;
 use crate::error::Result;
 use crate::interrupt;
 use crate::session::App;
+use crate::settings::Settings;
 
 /// How often a wish to stop is looked at while there is nothing to do.
 const LOOK: Duration = Duration::from_millis(200);
@@ -44,13 +46,15 @@ impl Run {
         runner.extend(["daemon", "run-job", "--role", self.role.word()].map(str::to_owned));
         let terms = Terms {
             machine: schedule::machine(app)?,
+            host: host(app),
             role: self.role.role(),
             jobs: usize::from(self.max_jobs),
             runner,
         };
         let daemon = Daemon::new(app.home.data().to_owned(), terms)?;
         tell(&[NotifyState::Ready]);
-        let mut face = Face { app, watchdog: watchdog() };
+        let channels = app.settings.notify.clone();
+        let mut face = Face { app, watchdog: watchdog(), channels };
         daemon.run(&mut face)?;
         tell(&[NotifyState::Stopping]);
         Ok(())
@@ -70,6 +74,8 @@ fn tell(states: &[NotifyState<'_>]) {
 struct Face<'a> {
     app: &'a App,
     watchdog: Option<Duration>,
+    /// As they were when the configuration could last be read.
+    channels: Vec<Channel>,
 }
 
 impl Watcher for Face<'_> {
@@ -82,6 +88,16 @@ impl Watcher for Face<'_> {
             let clock = crate::render::time::exact(now.as_millisecond());
             self.app.output.alert(format!("{clock}  {}", sentence(event)));
         }
+    }
+
+    fn channels(&mut self) -> Vec<Channel> {
+        match Settings::channels(&super::super::config::file::path(self.app)) {
+            Ok(channels) => self.channels = channels,
+            Err(error) => {
+                self.happened(&Event::Trouble { message: error.to_string() });
+            }
+        }
+        self.channels.clone()
     }
 
     fn sleep(&mut self, at_most: Duration) -> bool {
@@ -133,6 +149,10 @@ fn sentence(event: &Event) -> String {
         Event::Skipped { schedule, count } => {
             let runs = crate::render::counted(*count as u64, "run");
             format!("{schedule}: {runs} missed while nobody was here")
+        }
+        Event::Told(message) => format!("told: {}. {}", message.title, message.text),
+        Event::Untold { channel, reason } => {
+            format!("a message for {channel} is given up: {reason}")
         }
         Event::Trouble { message } => format!("trouble: {message}"),
     }

@@ -2,12 +2,12 @@
 
 use clap::Args;
 use jiff::Timestamp;
-use nodekeep_service::jobs::runner;
+use nodekeep_service::jobs::{Record, runner};
 use nodekeep_service::schedule::decide::{Due, Ending};
 use serde_json::json;
 
 use super::book;
-use crate::commands::daemon::{journal, launch};
+use crate::commands::daemon::{desk, journal, launch};
 use crate::error::{Error, Result};
 use crate::interrupt;
 use crate::session::App;
@@ -27,6 +27,20 @@ pub struct RunNow {
     name: String,
 }
 
+/// Without a daemon this is where people are told.
+fn tell(app: &App, record: &Record) -> Result<()> {
+    if nodekeep_service::daemon::is_running(app.home.data())? {
+        return Ok(());
+    }
+    let (desk, channels) = (desk(app)?, &app.settings.notify);
+    desk.ended(channels, record)?;
+    desk.look(channels, Timestamp::now())?;
+    for (channel, reason) in desk.send(channels)?.lost {
+        app.output.alert(format!("{channel} was not told: {reason}"));
+    }
+    Ok(())
+}
+
 impl RunNow {
     pub fn run(&self, app: &App) -> Result<()> {
         interrupt::watch();
@@ -38,6 +52,7 @@ impl RunNow {
         let record = journal.begin(&book, &schedule, &due)?;
         let record = runner::run(&journal, &book, &record.id, &launch(app)?, interrupt::asked)?;
         crate::nodes::resume(app);
+        tell(app, &record)?;
         let Some(ended) = &record.ended else {
             return Err(Error::Exit(1));
         };
