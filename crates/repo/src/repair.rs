@@ -7,6 +7,7 @@ use crate::check::{CheckOptions, Problem};
 use crate::collect::finish::{Finish, SegmentRef, sweep_leftovers, write_segment};
 use crate::control::PackRef;
 use crate::error::{Error, Result};
+use crate::fetch;
 use crate::heal;
 pub use crate::heal::{Donor, RepairOptions};
 use crate::index::{PackInfo, SEGMENT_ENTRIES, Segment};
@@ -94,7 +95,7 @@ struct Rebuild<'a> {
     repo: &'a Repository,
     monitor: &'a dyn Monitor,
     view: View,
-    /// Packs in the store, with their sizes in bytes.
+    /// Packs in the store before the view was loaded, with their sizes in bytes; and those that were asked for by name since.
     sizes: BTreeMap<PackRef, u64>,
     /// Segments in the store before the view was loaded.
     listed: BTreeSet<SegmentRef>,
@@ -156,6 +157,7 @@ impl<'a> Rebuild<'a> {
     }
 
     fn take_segment(&mut self, source: SegmentRef, segment: Segment) -> Result<()> {
+        self.ask_for_unlisted(&segment.packs)?;
         let (there, gone): (Vec<_>, Vec<_>) = segment
             .packs
             .into_iter()
@@ -172,6 +174,24 @@ impl<'a> Rebuild<'a> {
         for info in rest.chain(there).collect::<Vec<_>>() {
             self.open.add(info.pack, info.size, info.header_len, info.table, &segment.seals);
             self.flush_if_full()?;
+        }
+        Ok(())
+    }
+
+    /// Asks for packs by their names before they count as missing: what a backup wrote and committed between the list and the view is in the
+    /// view only, and a list of packs may be an old one.
+    fn ask_for_unlisted(&mut self, packs: &[PackInfo]) -> Result<()> {
+        if planted!(TrustListing) {
+            return Ok(());
+        }
+        for info in packs {
+            if self.sizes.get(&info.pack) == Some(&info.size) {
+                continue;
+            }
+            match fetch::if_there(self.repo.store().size(&info.pack.name()))? {
+                Some(size) => self.sizes.insert(info.pack, size),
+                None => self.sizes.remove(&info.pack),
+            };
         }
         Ok(())
     }

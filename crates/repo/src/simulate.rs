@@ -39,11 +39,13 @@ pub enum Bug {
     TrustOutcome,
     /// Collections are listed without a look whether there is a newer checkpoint.
     TornView,
+    /// A repair drops packs that its list did not show, without asking for them.
+    TrustListing,
 }
 
 impl Bug {
     /// All of them, with the names that `cargo xtask simulate --bug` takes.
-    pub const ALL: [(&'static str, Self); 10] = [
+    pub const ALL: [(&'static str, Self); 11] = [
         ("no-recheck", Self::NoRecheck),
         ("delete-first", Self::DeleteFirst),
         ("list-first", Self::ListFirst),
@@ -54,6 +56,7 @@ impl Bug {
         ("no-barrier", Self::NoBarrier),
         ("trust-outcome", Self::TrustOutcome),
         ("torn-view", Self::TornView),
+        ("trust-listing", Self::TrustListing),
     ];
 }
 
