@@ -78,7 +78,9 @@ impl Repository {
         self.needs_alone()?;
         let repo = self.refreshed()?;
         let mut report = loop {
-            sweep_leftovers(&repo, &repo.view()?)?;
+            let view = repo.view()?;
+            scoped!("repair", repo.roster_hash());
+            sweep_leftovers(&repo, &view)?;
             let mut rebuild = Rebuild::new(&repo, monitor)?;
             if rebuild.run()? {
                 break rebuild.report;
@@ -281,6 +283,7 @@ impl<'a> Rebuild<'a> {
             // No session can come to name them: a session names its own only.
             old.extend(&self.listed);
         }
+        scoped!("repaired", self.report);
         finish.sweep(number, &old, &self.sound)?;
         for name in
             self.report.control_lost.iter().filter(|name| name.starts_with(names::CHECKPOINTS))

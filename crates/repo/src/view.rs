@@ -114,13 +114,23 @@ impl View {
                 progress: Vec::new(),
                 collecting: false,
             };
+            loader.show("begun", &());
             loader.checkpoint()?;
+            loader.show("checkpoint", &());
             loader.generations()?;
             loader.collections()?;
+            loader.show("collections", &());
             if loader.is_consistent()? {
-                return Ok(loader.finish());
+                return Ok(loader.finish().shown());
             }
         }
+    }
+
+    /// Tells the simulator what whoever asked for the view will look at.
+    fn shown(self) -> Self {
+        #[cfg(feature = "simulate")]
+        crate::simulate::lens::settle("view", &(), || self.clone());
+        self
     }
 
     /// What lives, by outcome.
@@ -145,16 +155,19 @@ impl View {
     }
 }
 
+#[derive(Clone)]
 struct Loader<'a> {
     store: &'a Store,
     lists: Lists<'a>,
     repo: &'a RepoId,
     roster: &'a Roster,
     view: View,
-    ended: HashSet<SessionId>,
+    /// Sessions with an outcome, and their generations.
+    ended: HashSet<(u64, SessionId)>,
     /// Outcomes that the checkpoint has taken in, live or deleted since.
     folded: HashSet<ObjectHash>,
-    progress: Vec<(SessionId, (MemberId, ObjectHash))>,
+    /// What unfinished sessions have named.
+    progress: Vec<((u64, SessionId), (MemberId, ObjectHash))>,
     /// Whether a collection that is not over was listed.
     collecting: bool,
 }
@@ -162,6 +175,23 @@ struct Loader<'a> {
 impl Loader<'_> {
     fn bad(&mut self, object: impl Into<String>, damage: Damage) {
         self.view.problems.push(BadObject { object: object.into(), damage });
+    }
+
+    /// Tells the simulator what the rest depends on: this, and what the caller will look at of what was read so far.
+    #[cfg_attr(
+        not(feature = "simulate"),
+        expect(clippy::unused_self, reason = "for the simulator")
+    )]
+    fn show(&self, _stage: &str, _what: &dyn std::fmt::Debug) {
+        #[cfg(feature = "simulate")]
+        {
+            let Self { view, collecting, .. } = self;
+            let deleted: BTreeSet<ObjectHash> =
+                view.deletions.iter().map(|(deletion, _)| deletion.outcome).collect();
+            let known = (view.generation, view.checkpoint_hash, collecting, &view.problems);
+            let so_far = || self.clone().finish();
+            crate::simulate::lens::settle(_stage, &(_what, known, deleted), so_far);
+        }
     }
 
     /// Reads an object that a list named; `None` if it went meanwhile.
@@ -249,6 +279,7 @@ impl Loader<'_> {
         let ending = self.view.checkpoint_number().saturating_sub(1);
         for generation in ending..=self.view.generation {
             self.generation(generation)?;
+            self.show("generation", &generation);
         }
         Ok(())
     }
@@ -343,7 +374,8 @@ impl Loader<'_> {
         if name.generation < self.view.checkpoint_number() {
             return Ok(());
         }
-        let segments = progress.segments.iter().map(|hash| (name.session, (name.member, *hash)));
+        let session = (name.generation, name.session);
+        let segments = progress.segments.iter().map(|hash| (session, (name.member, *hash)));
         self.progress.extend(segments);
         Ok(())
     }
@@ -354,7 +386,7 @@ impl Loader<'_> {
         bytes: &[u8],
     ) -> std::result::Result<(), Damage> {
         // Whatever it says, the slot is taken: the session is over.
-        self.ended.insert(name.session);
+        self.ended.insert((name.generation, name.session));
         let outcome = Outcome::open(bytes, name, self.repo, self.roster)?;
         if outcome.commit.is_some() {
             self.refuse_used(&outcome.stamp)?;
@@ -381,16 +413,18 @@ impl Loader<'_> {
     fn collections(&mut self) -> Result<()> {
         let over = self.view.checkpoint.as_ref().map_or(0, |c| c.collections);
         let mut open: BTreeMap<u64, OpenCollection> = BTreeMap::new();
+        let mut named = Vec::new();
         for listed in self.lists.names(names::COLLECTIONS)? {
             let doomed = names::number(&listed, "x/", ".doomed");
-            let Some(number) = doomed.or_else(|| names::number(&listed, "x/", ".outcome")) else {
-                self.bad(listed, Damage::Name);
-                continue;
-            };
-            if number <= over {
-                continue;
+            match doomed.or_else(|| names::number(&listed, "x/", ".outcome")) {
+                Some(number) if number <= over => {}
+                Some(number) => named.push((listed, number, doomed.is_some())),
+                None => self.bad(listed, Damage::Name),
             }
-            self.collecting = true;
+        }
+        self.collecting = !named.is_empty();
+        self.show("listed", &named);
+        for (listed, number, is_doomed) in named {
             let Some(bytes) = self.get(&listed)? else {
                 continue;
             };
@@ -400,7 +434,7 @@ impl Loader<'_> {
                 outcome: None,
             });
             self.take_twice(&listed, bytes, |loader, bytes| {
-                take_collection(entry, doomed.is_some(), bytes, loader.repo, loader.roster)
+                take_collection(entry, is_doomed, bytes, loader.repo, loader.roster)
             })?;
         }
         self.view.collections = open.into_values().collect();
@@ -421,8 +455,9 @@ impl Loader<'_> {
         let gone: HashSet<ObjectHash> =
             self.view.deletions.iter().map(|(d, _)| d.outcome).collect();
         self.view.live.retain(|live| !gone.contains(&live.hash));
-        self.view.sessions.retain(|s| !self.ended.contains(&s.stamp.session));
-        let open = |id: &SessionId| !self.ended.contains(id);
+        let ended = |stamp: &Stamp| self.ended.contains(&(stamp.generation, stamp.session));
+        self.view.sessions.retain(|session| !ended(&session.stamp));
+        let open = |session: &(u64, SessionId)| !self.ended.contains(session);
         let held = self.progress.iter().filter(|(session, _)| open(session));
         self.view.held = held.map(|(_, segment)| *segment).collect();
         self.view.segments.extend(self.progress.iter().map(|(_, segment)| *segment));

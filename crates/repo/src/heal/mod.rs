@@ -424,6 +424,7 @@ impl<'a> Attempt<'a> {
             }
             let segments = self.segments(&view)?;
             if let Some(number) = finish.checkpoint(&view, &segments)? {
+                scoped!("healed", self.number);
                 finish.sweep(number, &view.segments.iter().copied().collect(), &segments)?;
                 return Ok(number);
             }

@@ -107,6 +107,8 @@ pub struct Trie {
     ends: Map<(u16, u32), u32>,
     /// Parents besides the first.
     others: Map<u32, Vec<u32>>,
+    /// Histories that were merged into others: the node before, what was said there, and the node that stands for them.
+    pub(super) merged: Vec<(u32, Said, u32)>,
     /// Outcomes.
     pub outcomes: Vec<Outcome>,
     outcome_numbers: Map<Outcome, u32>,
@@ -135,6 +137,7 @@ impl Trie {
             settled: Map::default(),
             ends: Map::default(),
             others: Map::default(),
+            merged: Vec::new(),
             outcomes: Vec::new(),
             outcome_numbers: Map::default(),
             waiting: VecDeque::new(),
@@ -241,7 +244,26 @@ impl Trie {
         running
     }
 
-    fn name_at(&self, node: u32) -> &str {
+    /// A thread that has just been given an answer after a node.
+    pub(super) fn run_from(&mut self, node: u32, said: Said, stock: &Stock) -> Running {
+        let Step::Ask(call) = self.step(node) else {
+            unreachable!("only who asks is answered");
+        };
+        let mut record = self.record(node, stock);
+        record.push((stock.request(call), stock.reply(call, said)));
+        self.run(self.nodes[node as usize].program, record)
+    }
+
+    /// What was said after each node, and where that led.
+    pub(super) fn children(&self) -> Map<u32, Vec<(Said, u32)>> {
+        let mut children: Map<u32, Vec<(Said, u32)>> = Map::default();
+        for ((node, said), child) in &self.children {
+            children.entry(*node).or_default().push((*said, *child));
+        }
+        children
+    }
+
+    pub(super) fn name_at(&self, node: u32) -> &str {
         self.name(self.nodes[node as usize].program)
     }
 
@@ -285,6 +307,7 @@ impl Trie {
                 self.name(node.program)
             );
             self.adopt(known, node.parent);
+            self.merged.extend(node.said.map(|said| (node.parent, said, known)));
             return known;
         }
         self.nodes.push(node);
