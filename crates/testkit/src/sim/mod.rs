@@ -17,6 +17,7 @@ mod report;
 mod scenarios;
 mod source;
 mod steps;
+mod touch;
 mod trie;
 mod world;
 
