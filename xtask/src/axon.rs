@@ -30,10 +30,14 @@ pub fn run(words: Vec<OsString>) -> Result<(), Error> {
         python
     };
     require(&upstream, &python)?;
+    let mut build = place::cargo();
+    build.current_dir(place::root()).args(["build", "--locked", "-p", "nodekeep"]);
+    place::run(&mut build)?;
+    let program = place::target().join("debug/nodekeep");
     let mut trial = place::cargo();
     trial.current_dir(place::root());
     trial.args(["run", "--locked", "-p", "nodekeep-nodes", "--example", "axon", "--"]);
-    place::run(trial.arg(upstream).arg(python))
+    place::run(trial.arg(upstream).arg(python).arg(program))
 }
 
 fn require(upstream: &Path, python: &Path) -> Result<(), Error> {

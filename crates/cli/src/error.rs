@@ -29,6 +29,23 @@ pub enum Error {
     /// Something that only nodes of another profile can do.
     #[error("the node `{node}` has the profile `{profile}`, which has no such maintenance")]
     NotForProfile { node: String, profile: String },
+    /// A folder for a node whose old tools are not known.
+    #[error(
+        "the node `{node}` has the profile `{profile}`, and no backups of its own tools are known"
+    )]
+    NoOldTool { node: String, profile: String },
+    /// A file of a Minima node.
+    #[error("{}: {error}", path.display())]
+    Minima { path: PathBuf, error: nodekeep_nodes::minima::error::Error },
+    /// Words that are no seed phrase of a node.
+    #[error("{0}")]
+    NodePhrase(nodekeep_nodes::minima::phrase::PhraseError),
+    /// A password that a node cannot be given.
+    #[error("a node cannot be given this password: {why}")]
+    NodePassword { why: &'static str },
+    /// A node's phrase would have to be printed where no person reads.
+    #[error("a node's seed phrase is shown on a terminal only")]
+    NodePhraseNeedsTerminal,
     /// A file of this machine.
     #[error("cannot {action} {}: {source}", path.display())]
     File { path: PathBuf, action: &'static str, source: io::Error },
@@ -71,6 +88,12 @@ pub enum Error {
     /// The configuration file is not TOML.
     #[error("{}: {message}", path.display())]
     BadConfig { path: PathBuf, message: String },
+    /// No channel to tell anybody by.
+    #[error("there is no channel{}", name.as_ref().map(|name| format!(" `{name}`")).unwrap_or_default())]
+    NoChannel { name: Option<String> },
+    /// An editor that did not end well.
+    #[error("`{editor}` did not end well; nothing was changed")]
+    Editor { editor: String },
     /// A copy into nowhere.
     #[error("where to copy to is not said")]
     NoDestination,
@@ -203,6 +226,12 @@ impl Error {
     pub fn file(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { path, action, source }
+    }
+}
+
+impl From<nodekeep_service::schedule::ScheduleError> for Error {
+    fn from(error: nodekeep_service::schedule::ScheduleError) -> Self {
+        Self::Service(error.into())
     }
 }
 

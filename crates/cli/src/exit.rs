@@ -2,9 +2,12 @@
 
 use std::io;
 
+use nodekeep_nodes::axon::error::Error as Axon;
 use nodekeep_nodes::error::Error as Nodes;
+use nodekeep_nodes::minima::error::Error as Minima;
 use nodekeep_repo::error::Error as Engine;
 use nodekeep_service::error::Error as Service;
+use nodekeep_service::schedule::ScheduleError;
 use nodekeep_store::{Op, StoreError, StoreErrorKind};
 use serde_json::json;
 
@@ -134,7 +137,11 @@ fn class(error: &Error) -> Class {
     match error {
         Error::Engine(engine) => engine_class(engine),
         Error::Service(service) => service_class(service),
-        Error::NoDrill { .. } | Error::NotOfANode { .. } => Class::NotFound,
+        Error::Minima { error, .. } => minima_class(error),
+        Error::NodePhrase(_) => Class::WrongKey,
+        Error::NoChannel { .. } | Error::NoDrill { .. } | Error::NotOfANode { .. } => {
+            Class::NotFound
+        }
         Error::BadCertificate { .. } => Class::Damaged,
         Error::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => Class::Pipe,
         Error::NoKeys { .. }
@@ -175,20 +182,61 @@ fn service_class(error: &Service) -> Class {
         Service::Node(Nodes::NodeName { .. } | Nodes::Profile { .. } | Nodes::Variable { .. }) => {
             Class::Usage
         }
+        Service::Node(Nodes::Axon(axon)) => axon_class(axon),
         Service::Node(Nodes::Damaged { .. })
         | Service::State { .. }
         | Service::NotWhole { .. }
         | Service::Unsound { .. }
         | Service::NotANode { .. } => Class::Damaged,
-        Service::NoNode { .. } | Service::NoSnapshot { .. } | Service::Nothing { .. } => {
-            Class::NotFound
-        }
+        Service::NoNode { .. }
+        | Service::NoSnapshot { .. }
+        | Service::NotHeld { .. }
+        | Service::Nothing { .. } => Class::NotFound,
         Service::NodeExists { .. } => Class::WouldOverwrite,
-        Service::NoComponent { .. } | Service::NoRemedy { .. } => Class::Usage,
-        Service::Busy { .. } => Class::TryAgain,
+        Service::NoComponent { .. }
+        | Service::NoRemedy { .. }
+        | Service::NeedsRunning { .. }
+        | Service::OnlyInCopy { .. }
+        | Service::NothingToChoose { .. } => Class::Usage,
+        Service::NoInstanceKey { .. } => Class::WrongKey,
+        Service::Busy { .. } | Service::JobTaken { .. } | Service::DaemonRuns { .. } => {
+            Class::TryAgain
+        }
+        Service::Schedule(ScheduleError::Unknown { .. }) | Service::NoJob { .. } => Class::NotFound,
+        Service::Schedule(ScheduleError::Exists { .. }) => Class::WouldOverwrite,
+        Service::Schedule(_) => Class::Usage,
         Service::Rewinds { .. } | Service::Held { .. } => Class::WouldRewind,
         Service::NoSigner => Class::NotAllowed,
         _ => Class::Failed,
+    }
+}
+
+fn axon_class(error: &Axon) -> Class {
+    match error {
+        Axon::NoEnvelope { .. }
+        | Axon::Secret { .. }
+        | Axon::Instance { .. }
+        | Axon::Key { .. } => Class::WrongKey,
+        Axon::UnknownApplets { .. } => Class::NotFound,
+        Axon::Exists { .. } => Class::WouldOverwrite,
+        Axon::Manifest { .. } | Axon::Content { .. } | Axon::Backup { .. } => Class::Damaged,
+        _ => Class::Failed,
+    }
+}
+
+fn minima_class(error: &Minima) -> Class {
+    match error {
+        Minima::NotABackup { .. } => Class::Usage,
+        Minima::WrongPassword => Class::WrongKey,
+        Minima::UsedUp { .. } => Class::WouldRewind,
+        Minima::TooLarge { .. } | Minima::Io(_) | Minima::Random => Class::Failed,
+        Minima::Damaged { .. }
+        | Minima::CutOff
+        | Minima::Section { .. }
+        | Minima::Wallet { .. }
+        | Minima::Wire(_)
+        | Minima::Chain { .. }
+        | Minima::Mega { .. } => Class::Damaged,
     }
 }
 
@@ -260,6 +308,7 @@ fn hint(error: &Error) -> Option<String> {
         Error::LatestOfMany { groups } => latest_of_many(groups),
         Error::ShortId { .. } | Error::NoSnapshotOf { .. } => "`nodekeep snapshot list` shows what there is.".to_owned(),
         Error::NoSnapshots { .. } => "Make the first one: nodekeep backup PATH".to_owned(),
+        Error::NoChannel { .. } => "Write a section [[notify]]: nodekeep config edit. See docs/notifications.md".to_owned(),
         Error::UnknownKey { suggestion: Some(known), .. } => format!("Did you mean `{known}`?"),
         Error::NoKeys { location, .. } => format!(
             "Open it here with its recovery words: nodekeep init --from-words --repo {}\nOr give another key: --identity FILE, --credential FILE.",
@@ -282,6 +331,16 @@ fn hint(error: &Error) -> Option<String> {
 fn fixed_hint(error: &Error) -> Option<&'static str> {
     Some(match error {
         Error::NoDestination => "For example: nodekeep repo copy /srv/backup /mnt/disk/backup",
+        Error::Minima { error: Minima::WrongPassword, .. } => {
+            "A backup that was made without a password opens without --password-file. There is no way around a forgotten password; the node's 24 words make its keys again: nodekeep minima keys derive"
+        }
+        Error::Minima { error: Minima::NotABackup { .. }, .. } => {
+            "A node makes one with its command `backup`."
+        }
+        Error::NodePhrase(_) => "Four letters of each word are enough. Nothing was changed.",
+        Error::NodePhraseNeedsTerminal => {
+            "Everything that is in the backup can be written to a folder that only you can read: nodekeep minima decrypt FILE --output DIR/"
+        }
         Error::NoHome => "Set NODEKEEP_HOME to a folder that only you can read.",
         Error::WrongPassphrase { .. } => {
             "If it is forgotten, the recovery words still open the repository: nodekeep key restore --force"
@@ -338,6 +397,22 @@ fn service_hint(error: &Service) -> Option<String> {
         Service::Held { node, .. } => format!(
             "If that machine is certainly off for good: nodekeep node retire {node} --from-repo\nFor a test instance: --as-copy --target DIR"
         ),
+        Service::Node(Nodes::Axon(Axon::NoEnvelope { .. })) => {
+            "Give --rekey: envelopes are then made with the key of the instance that was backed up.".to_owned()
+        }
+        Service::OnlyInCopy { .. } => {
+            "Restore it into a sandbox and check it there: nodekeep drill NODE".to_owned()
+        }
+        Service::NoInstanceKey { node } => {
+            format!("Back up the instance whole, where it runs: nodekeep backup {node}")
+        }
+        Service::NothingToChoose { choosers, .. } if !choosers.is_empty() => {
+            format!("For example: --component {} --select NAME", choosers[0])
+        }
+        Service::DaemonRuns { .. } => "See what it does: nodekeep daemon status".to_owned(),
+        Service::Schedule(ScheduleError::Unknown { .. }) => {
+            "See which there are: nodekeep schedule list".to_owned()
+        }
         Service::Busy { .. } => "Wait for it to end, and run this again.".to_owned(),
         Service::NoSigner => {
             "Give the machine a credential: nodekeep key add --writer NAME --out FILE, then --credential FILE".to_owned()
@@ -346,6 +421,12 @@ fn service_hint(error: &Service) -> Option<String> {
             "Nothing was put in place. Take an older snapshot (NODE@latest~1), or leave the component out: --skip NAME".to_owned()
         }
         Service::NoSnapshot { .. } => "`nodekeep snapshot list` shows what there is.".to_owned(),
+        Service::NotHeld { component, .. } => format!(
+            "Take the latest that has it: NODE@latest --component {component}"
+        ),
+        Service::NeedsRunning { component, .. } => format!(
+            "Start the node, or restore without --leave-stopped. Or leave it out for now: --skip {component}"
+        ),
         _ => return None,
     };
     Some(text)

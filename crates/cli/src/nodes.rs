@@ -65,6 +65,14 @@ pub fn position_text(position: &Position) -> String {
     counters.chain(labels).collect::<Vec<_>>().join(", ")
 }
 
+/// "412 more blocks".
+pub fn step_text(name: &str, from: u64, to: u64) -> String {
+    match to.checked_sub(from) {
+        Some(more) => format!("{} more {name}", render::count(more)),
+        None => format!("{} fewer {name}", render::count(from - to)),
+    }
+}
+
 /// Each component on a line, with what there is to say about it below.
 pub fn components_text(components: &[ComponentRecord]) -> String {
     let mut table = Table::new(&["component", "status", ">files", ">size", "holds"]);

@@ -23,8 +23,8 @@ pub enum Reference {
     Id(String),
     /// Of a path, at a time.
     At { path: Vec<u8>, when: When, text: String },
-    /// Of a registered node, at a time.
-    Node { name: String, when: When },
+    /// Of a registered node, at a time; the latest that has these components, if some are wanted.
+    Node { name: String, when: When, components: Vec<String> },
     /// A portable file.
     File(PathBuf),
 }
@@ -38,6 +38,16 @@ pub enum When {
     Before(i64),
     /// The start of an id.
     Id(String),
+}
+
+impl From<When> for find::When {
+    fn from(when: When) -> Self {
+        match when {
+            When::Latest { back } => Self::Latest { back },
+            When::Before(end) => Self::Before(end),
+            When::Id(prefix) => Self::Id(prefix),
+        }
+    }
 }
 
 /// A snapshot, and the part of it that was named.
@@ -78,7 +88,7 @@ fn parse_node(text: &str) -> Result<Reference> {
         }
     };
     nodekeep_nodes::node::check_name(name)?;
-    Ok(Reference::Node { name: name.to_owned(), when })
+    Ok(Reference::Node { name: name.to_owned(), when, components: Vec::new() })
 }
 
 /// Whether a word is a path and not the name of a node: it has a slash, or is only dots.
@@ -185,7 +195,7 @@ pub fn find(reference: &Reference, snapshots: &[SnapshotRecord], location: &str)
         Reference::Latest { back } => latest(snapshots, *back),
         Reference::Id(prefix) => by_id(snapshots.iter().collect(), prefix).map(whole),
         Reference::At { path, when, text } => at(snapshots, path, when, text),
-        Reference::Node { name, when } => of_node(snapshots, name, when),
+        Reference::Node { name, when, components } => of_node(snapshots, name, when, components),
         Reference::File(path) => Err(Error::FileNotSnapshot { path: path.clone() }),
     }
 }
@@ -254,14 +264,14 @@ fn at(snapshots: &[SnapshotRecord], path: &[u8], when: &When, text: &str) -> Res
     Ok(Found { record: record.clone(), inside })
 }
 
-fn of_node(snapshots: &[SnapshotRecord], name: &str, when: &When) -> Result<Found> {
-    let when = match when.clone() {
-        When::Latest { back } => find::When::Latest { back },
-        When::Before(end) => find::When::Before(end),
-        When::Id(prefix) => find::When::Id(prefix),
-    };
+fn of_node(
+    snapshots: &[SnapshotRecord],
+    name: &str,
+    when: &When,
+    components: &[String],
+) -> Result<Found> {
     let (of_it, _) = find::of_node(snapshots, name);
-    Ok(whole(&find::pick(&of_it, name, &when, None)?.record))
+    Ok(whole(&find::pick(&of_it, name, &when.clone().into(), components)?.record))
 }
 
 fn moment(text: &str) -> &str {

@@ -1,5 +1,6 @@
 //! Settings: an option beats the environment, the environment beats the configuration file, the file beats the default.
 
+pub mod keys;
 mod remote;
 
 use std::env;
@@ -7,37 +8,15 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nodekeep_service::notify::channel::{Channel, Written};
 use toml::{Table, Value};
 
 use crate::args::Globals;
+use crate::commands::daemon::RoleArg;
 use crate::error::{Error, Result};
 use crate::home::Home;
 
 pub use remote::{Remote, parse_rate};
-
-/// Every key of the configuration file.
-const KEYS: [&str; 20] = [
-    "repo",
-    "s3-endpoint",
-    "s3-region",
-    "s3-path-style",
-    "s3-profile",
-    "s3-anonymous",
-    "s3-metadata-service",
-    "limit-upload",
-    "limit-download",
-    "connections",
-    "allow-plain-http",
-    "identity",
-    "credential",
-    "compress",
-    "exclude",
-    "exclude-if-present",
-    "one-file-system",
-    "host",
-    "threads",
-    "color",
-];
 
 /// What is in force for this run.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +43,10 @@ pub struct Settings {
     pub color: bool,
     /// How repositories on other hosts are reached.
     pub remote: Remote,
+    /// Who is told of what happens.
+    pub notify: Vec<Channel>,
+    /// The most that keys are used for.
+    pub role: Option<RoleArg>,
     /// Whether the user said that nobody else works on the repository now.
     pub alone: bool,
 }
@@ -75,8 +58,7 @@ impl Settings {
     /// Names the key, variable or file that cannot be used.
     pub fn load(globals: &Globals, home: &Home) -> Result<Self> {
         let mut settings = Self { color: true, ..Self::default() };
-        let path =
-            globals.config.clone().or_else(|| variable("NODEKEEP_CONFIG").map(PathBuf::from));
+        let path = chosen(globals);
         if let Some(file) =
             ConfigFile::read(path.as_deref().unwrap_or(home.config()), path.is_some())?
         {
@@ -85,6 +67,25 @@ impl Settings {
         settings.apply_environment()?;
         settings.apply_options(globals);
         Ok(settings)
+    }
+
+    /// Reads a text as the file would be read, to find what is wrong with it.
+    ///
+    /// # Errors
+    /// Names the key that cannot be used.
+    pub fn check(path: &Path, text: &str) -> Result<()> {
+        Self::default().apply_file(&ConfigFile::parse(path, text)?)
+    }
+
+    /// Who is told, as the file says now.
+    ///
+    /// # Errors
+    /// Names what cannot be used.
+    pub fn channels(path: &Path) -> Result<Vec<Channel>> {
+        match ConfigFile::read(path, false)? {
+            Some(file) => file.channels(),
+            None => Ok(Vec::new()),
+        }
     }
 
     fn apply_file(&mut self, file: &ConfigFile) -> Result<()> {
@@ -98,6 +99,7 @@ impl Settings {
         self.host = file.text("host")?;
         self.threads = file.number("threads")?;
         self.color = file.flag("color")?.unwrap_or(true);
+        self.notify = file.channels()?;
         self.remote.apply_file(file)
     }
 
@@ -124,7 +126,13 @@ impl Settings {
         self.color &= !globals.no_color;
         self.remote.apply_options(globals);
         self.alone = globals.alone;
+        self.role = globals.as_role;
     }
+}
+
+/// The configuration file that was named, by option or environment.
+pub fn chosen(globals: &Globals) -> Option<PathBuf> {
+    globals.config.clone().or_else(|| variable("NODEKEEP_CONFIG").map(PathBuf::from))
 }
 
 fn replace<T>(slot: &mut Option<T>, value: Option<T>) {
@@ -176,35 +184,33 @@ impl ConfigFile {
             path: path.to_owned(),
             message: error.to_string().trim_end().to_owned(),
         })?;
-        match table.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        match table.keys().find(|key| keys::find(key).is_none()) {
             Some(key) => Err(Error::UnknownKey {
                 path: path.to_owned(),
                 key: key.clone(),
-                suggestion: nearest(key, &KEYS),
+                suggestion: nearest(key, &keys::names()),
             }),
             None => Ok(Self { path: path.to_owned(), table }),
         }
     }
 
-    fn get<T>(
-        &self,
-        key: &str,
-        expected: &'static str,
-        read: impl Fn(&Value) -> Option<T>,
-    ) -> Result<Option<T>> {
-        let Some(value) = self.table.get(key) else {
+    /// The value of a key, if it is one of its form.
+    fn get<T>(&self, name: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<T>> {
+        let Some(value) = self.table.get(name) else {
             return Ok(None);
         };
+        let expected = keys::find(name).map_or("left out", |key| key.form.expected());
+        let fits = keys::find(name).is_some_and(|key| key.form.fits(value));
         let bad = || Error::BadSetting {
             origin: self.path.display().to_string(),
-            key: key.to_owned(),
+            key: name.to_owned(),
             expected,
         };
-        read(value).map(Some).ok_or_else(bad)
+        fits.then(|| read(value)).flatten().map(Some).ok_or_else(bad)
     }
 
     fn text(&self, key: &str) -> Result<Option<String>> {
-        self.get(key, "a text in quotes", |value| value.as_str().map(str::to_owned))
+        self.get(key, |value| value.as_str().map(str::to_owned))
     }
 
     fn texts(&self, key: &str) -> Result<Vec<String>> {
@@ -212,23 +218,38 @@ impl ConfigFile {
             let texts = value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned));
             texts.collect::<Option<Vec<_>>>()
         };
-        Ok(self.get(key, "a list of texts: [\"…\", \"…\"]", read)?.unwrap_or_default())
+        Ok(self.get(key, read)?.unwrap_or_default())
+    }
+
+    fn channels(&self) -> Result<Vec<Channel>> {
+        let sections = self.get("notify", |value| value.as_array().cloned())?.unwrap_or_default();
+        let bad = |reason: String| Error::BadConfig { path: self.path.clone(), message: reason };
+        let channel = |section: Value| {
+            let written: Written =
+                section.try_into().map_err(|error: toml::de::Error| bad(error.to_string()))?;
+            let mut channel = written.channel().map_err(bad)?;
+            channel.place(|path| expand(&path.display().to_string()).into());
+            Ok(channel)
+        };
+        let channels: Vec<Channel> = sections.into_iter().map(channel).collect::<Result<_>>()?;
+        let mut names: Vec<&str> = channels.iter().map(|channel| channel.name.as_str()).collect();
+        names.sort_unstable();
+        match names.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(bad(format!("two channels are called `{}`", pair[0]))),
+            None => Ok(channels),
+        }
     }
 
     fn flag(&self, key: &str) -> Result<Option<bool>> {
-        self.get(key, "true or false", Value::as_bool)
+        self.get(key, Value::as_bool)
     }
 
     fn rate(&self, key: &str) -> Result<Option<std::num::NonZeroUsize>> {
-        self.get(key, "bytes per second in quotes, as in \"10MiB\"", |value| {
-            parse_rate(value.as_str()?).ok()
-        })
+        self.get(key, |value| parse_rate(value.as_str()?).ok())
     }
 
     fn number(&self, key: &str) -> Result<Option<usize>> {
-        self.get(key, "a number from 1 to 256", |value| {
-            parse_threads(&value.as_integer()?.to_string())
-        })
+        self.get(key, |value| parse_threads(&value.as_integer()?.to_string()))
     }
 }
 
@@ -296,7 +317,7 @@ mod tests {
         for (word, expected) in
             [("repos", Some("repo")), ("one_file_system", Some("one-file-system")), ("zzz", None)]
         {
-            assert_eq!(nearest(word, &KEYS), expected);
+            assert_eq!(nearest(word, &keys::names()), expected);
         }
     }
 }

@@ -48,7 +48,18 @@ pub fn reader(repository: &Repository) -> Result<ChunkReader> {
 /// # Errors
 /// If nothing or several match, or no key at hand reads it.
 pub fn open(app: &App, text: &str, bases: &[PathBuf]) -> Result<Target> {
-    let reference = refs::parse(text)?;
+    open_with(app, text, bases, &[])
+}
+
+/// Finds the snapshot that `text` names; of a node, one that has these components.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_with(app: &App, text: &str, bases: &[PathBuf], wanted: &[String]) -> Result<Target> {
+    let mut reference = refs::parse(text)?;
+    if let Reference::Node { components, .. } = &mut reference {
+        components.extend_from_slice(wanted);
+    }
     let Reference::File(path) = &reference else {
         return find(app.open(Need::Read)?.repository, &reference);
     };

@@ -6,19 +6,32 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+/// A file or folder that could not be read, written or changed.
+#[derive(Debug, Error)]
+#[error("{}: {action}: {source}", path.display())]
+pub struct FileError {
+    /// Where.
+    pub path: PathBuf,
+    /// What was tried.
+    pub action: &'static str,
+    /// Why it failed.
+    pub source: io::Error,
+}
+
+impl FileError {
+    /// For `map_err` on what touched a file.
+    pub fn at(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self { path, action, source }
+    }
+}
+
 /// Any failure of this crate.
 #[derive(Debug, Error)]
 pub enum Error {
     /// A file or folder.
-    #[error("{}: {action}: {source}", path.display())]
-    File {
-        /// Where.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// Why it failed.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A profile or a node's file that cannot be used.
     #[error("{origin}: {reason}")]
     Profile {
@@ -81,6 +94,9 @@ pub enum Error {
         /// Why, and what to do instead.
         reason: String,
     },
+    /// An Axon, or a backup of one.
+    #[error(transparent)]
+    Axon(#[from] crate::axon::error::Error),
     /// It kept changing for longer than the patience.
     #[error("{}: no consistent copy within {} s: {reason}", path.display(), patience.as_secs())]
     Restless {
@@ -99,8 +115,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// For `map_err` on what touched a file.
     pub fn file(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::File { path, action, source }
+        let fail = FileError::at(path, action);
+        move |source| Self::File(fail(source))
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 
 use rustix::io::Errno;
 
+use crate::axon::error::Error as Axon;
 use crate::error::Error;
 
 /// What to do about an error of the system, if there is something to say.
@@ -42,7 +43,8 @@ impl Error {
     /// What to do about it, where the system's error tells.
     pub fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::File { source, .. } | Self::Start { source, .. } => io_hint(source),
+            Self::File(file) | Self::Axon(Axon::File(file)) => io_hint(&file.source),
+            Self::Start { source, .. } => io_hint(source),
             _ => None,
         }
     }

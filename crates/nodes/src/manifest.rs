@@ -43,6 +43,17 @@ impl Note {
     }
 }
 
+/// Something that belongs to a component and is not in the snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missing {
+    /// What: its hash or its path.
+    pub name: String,
+    /// Whose it is, in words.
+    pub of: String,
+    /// Why: `left-out`, or what is wrong with it.
+    pub why: String,
+}
+
 /// One component in one snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentRecord {
@@ -73,6 +84,9 @@ pub struct ComponentRecord {
     /// What was torn, skipped or failed, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Note>,
+    /// What belongs to it and is not in the snapshot, as far as its kind can name it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<Missing>,
 }
 
 /// The machine that wrote a snapshot: a second one with the same node is told apart by it.

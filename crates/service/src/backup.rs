@@ -2,11 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use nodekeep_nodes::fence::mark::Origin;
+use nodekeep_nodes::kind::{self, Graft, Others, Reading, With};
 use nodekeep_nodes::manifest::{ComponentRecord, Machine, Manifest, Note, Status, VERSION};
 use nodekeep_nodes::node::Node;
+use nodekeep_nodes::profile::Kind;
+use nodekeep_nodes::system;
 use nodekeep_repo::backup::{BackupOptions, BackupReport};
 use nodekeep_repo::monitor::Monitor;
 use nodekeep_repo::repository::Repository;
@@ -85,17 +89,21 @@ impl Ground<'_> {
         let view = holding.view();
         let capturing =
             Capturing { node, wish, view: &view, memory: &memory, staging: &mut staging };
-        let scene = capturing.run()?;
+        let since = SystemTime::now();
+        let mut scene = capturing.run()?;
+        warn(node, &mut scene.records);
         let roots = scene.roots(&view);
         if roots.is_empty() {
             return Err(nothing(node, &scene));
         }
-        let teller = Arc::new(Teller::of(
+        let back = LookBack::of(node, &scene, since);
+        let teller = Teller::of(
             draft(node, machine, captured_at),
             scene.records,
             scene.parts.clone(),
             Some(holding),
-        ));
+        );
+        let teller = Arc::new(Teller { back: Some(back), ..teller });
         let source = NodeSource::new(roots, scene.grafts, scene.parts, teller.attach());
         let mut options = self.options(node, options)?;
         options.attachments.extend(carried);
@@ -112,6 +120,15 @@ impl Ground<'_> {
         options.tags.push((TAG.to_owned(), node.name().to_owned()));
         options.attachments.extend(find::configuration(node)?);
         Ok(options)
+    }
+}
+
+/// What only its system knows of a node stands with the component that it is about.
+fn warn(node: &Node, records: &mut [ComponentRecord]) {
+    for (component, note) in system::warnings(node) {
+        if let Some(record) = records.iter_mut().find(|record| record.name == component) {
+            record.notes.push(note);
+        }
     }
 }
 
@@ -152,6 +169,59 @@ pub(crate) struct Teller {
     parts: Vec<Arc<Part>>,
     holding: Mutex<Option<Holding>>,
     told: Mutex<Vec<Note>>,
+    back: Option<LookBack>,
+}
+
+/// What was read while nothing held it still, to be looked at once more.
+pub(crate) struct LookBack {
+    kinds: Vec<(String, Kind)>,
+    others: Others,
+    since: SystemTime,
+    staged: Vec<PathBuf>,
+    seen: Mutex<Vec<(String, kind::Captured)>>,
+}
+
+impl LookBack {
+    fn of(node: &Node, scene: &Scene, since: SystemTime) -> Self {
+        let components = node.profile.components.iter();
+        let kinds = components.map(|c| (c.name.clone(), c.kind.clone())).collect();
+        let is_copy =
+            |graft: &&Graft| matches!(graft.with, With::Staged(_) | With::StagedForever(_));
+        let staged = scene.grafts.iter().filter(is_copy).map(|graft| graft.at.clone()).collect();
+        let others = scene.others.clone();
+        Self { kinds, others, since, staged, seen: Mutex::default() }
+    }
+
+    /// Looks at every captured component; what cannot be looked at is a note too.
+    fn look(&self, records: &[ComponentRecord]) {
+        let is_read =
+            |name: &str| records.iter().any(|r| r.name == name && r.status != Status::Skipped);
+        let look = |(name, kind): &(String, Kind)| {
+            let live = &self.others.get(name).filter(|_| is_read(name))?.live;
+            let reading = Reading { since: self.since, staged: &self.staged };
+            let seen = kind::look_back(kind, live, &self.others, &reading);
+            let seen = seen.unwrap_or_else(|error| kind::Captured {
+                notes: vec![Note::new("not-looked-at", error.to_string())],
+                is_torn: true,
+                ..Default::default()
+            });
+            Some((name.clone(), seen))
+        };
+        let all = self.kinds.iter().filter_map(look).collect();
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = all;
+    }
+
+    fn tell(&self, records: &mut [ComponentRecord]) {
+        for (name, seen) in self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            for record in records.iter_mut().filter(|record| record.name == *name) {
+                record.notes.extend(seen.notes.iter().cloned());
+                record.missing.extend(seen.missing.iter().cloned());
+                if seen.is_torn && record.status == Status::Captured {
+                    record.status = Status::Partial;
+                }
+            }
+        }
+    }
 }
 
 impl Teller {
@@ -162,13 +232,18 @@ impl Teller {
         parts: Vec<Arc<Part>>,
         holding: Option<Holding>,
     ) -> Self {
-        Self { draft, records, parts, holding: Mutex::new(holding), told: Mutex::default() }
+        let (holding, told) = (Mutex::new(holding), Mutex::default());
+        Self { draft, records, parts, holding, told, back: None }
     }
 
     /// What the engine asks once it has read everything.
     pub(crate) fn attach(self: &Arc<Self>) -> Attach {
         let teller = self.clone();
         Box::new(move || {
+            // Before the node is let go: a snapshot of the file system goes with the hold.
+            if let Some(back) = &teller.back {
+                back.look(&teller.records);
+            }
             let manifest = serde_json::to_vec_pretty(&teller.tell()).unwrap_or_default();
             vec![(MANIFEST.to_owned(), manifest)]
         })
@@ -180,10 +255,10 @@ impl Teller {
         if let Some(holding) = holding {
             told.extend(holding.release());
         }
-        Manifest {
-            hold_notes: told.clone(),
-            components: Scene::finished(&self.records, &self.parts),
-            ..self.draft.clone()
+        let mut components = Scene::finished(&self.records, &self.parts);
+        if let Some(back) = &self.back {
+            back.tell(&mut components);
         }
+        Manifest { hold_notes: told.clone(), components, ..self.draft.clone() }
     }
 }

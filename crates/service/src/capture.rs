@@ -7,10 +7,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nodekeep_nodes::kind::{self, Captured, Graft, Request, With};
+use nodekeep_nodes::kind::{self, Captured, Choice, Graft, Other, Others, Request, With};
 use nodekeep_nodes::manifest::{ComponentRecord, Note, Status};
 use nodekeep_nodes::node::{Located, Node};
-use nodekeep_nodes::profile::{Kind, Variables};
+use nodekeep_nodes::profile::{Component, Kind, Variables, fill};
 
 use crate::error::{Error, Result};
 use crate::graft::{Exclusion, Part, Seen};
@@ -20,19 +20,25 @@ use crate::staging::Staging;
 /// What kinds remember from one capture to the next: by component, or component and part.
 pub type Memory = BTreeMap<String, serde_json::Value>;
 
+/// How often a component is captured again because another was ahead of its copy.
+const ROUNDS: usize = 8;
+
 /// Which components are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
-    /// Only these; empty: all.
+    /// Only these; empty: all but those that are captured on request.
     pub only: Vec<String>,
     /// Not these.
     pub skip: Vec<String>,
+    /// What of those that can choose.
+    pub choice: Choice,
 }
 
 impl Wish {
-    fn wants(&self, name: &str) -> bool {
-        (self.only.is_empty() || self.only.iter().any(|only| only == name))
-            && !self.skip.iter().any(|skip| skip == name)
+    fn wants(&self, component: &Component) -> bool {
+        let name = &component.name;
+        let is_named = self.only.contains(name);
+        (is_named || (self.only.is_empty() && !component.on_request)) && !self.skip.contains(name)
     }
 
     /// # Errors
@@ -46,8 +52,19 @@ impl Wish {
                 component: name.clone(),
                 known,
             }),
-            None => Ok(()),
+            None => self.check_choice(node),
         }
+    }
+
+    /// What is chosen by name belongs to a component that can choose.
+    fn check_choice(&self, node: &Node) -> Result<()> {
+        let can_choose = |component: &&Component| matches!(component.kind, Kind::AxonApplets(_));
+        let choosers = node.profile.components.iter().filter(can_choose);
+        let choosers: Vec<String> = choosers.map(|component| component.name.clone()).collect();
+        if self.choice.select.is_empty() || choosers.iter().any(|name| self.only.contains(name)) {
+            return Ok(());
+        }
+        Err(Error::NothingToChoose { node: node.name().to_owned(), choosers })
     }
 }
 
@@ -62,6 +79,8 @@ pub struct Scene {
     pub grafts: Vec<Graft>,
     /// For the next capture.
     pub memory: Memory,
+    /// Where the components lie, for those that come after them.
+    pub others: Others,
 }
 
 impl Scene {
@@ -76,6 +95,12 @@ impl Scene {
         let all = paths.clone();
         paths.retain(|path| !all.iter().any(|other| other != path && path.starts_with(other)));
         paths.into_iter().map(|path| (path.clone(), view.reading(path))).collect()
+    }
+
+    /// Whether a component was captured.
+    fn captured(&self, name: &str) -> bool {
+        let is_in = |status| matches!(status, Status::Captured | Status::Partial);
+        self.records.iter().any(|record| record.name == name && is_in(record.status))
     }
 
     /// The records with what was read of each.
@@ -122,21 +147,27 @@ impl Capturing<'_> {
         let mut scene = Scene { memory: self.memory.clone(), ..Scene::default() };
         let variables = self.node.variables();
         for located in self.node.components()? {
+            let wants = self.wish.wants(located.component);
+            if located.component.on_request && !wants {
+                continue;
+            }
             let path = fs::canonicalize(&located.path).unwrap_or_else(|_| located.path.clone());
             let mut record = record_of(&located, path.clone());
-            if self.wish.wants(&located.component.name) {
+            if wants {
                 self.component(&located, &mut record, &variables, &mut scene);
             } else {
-                record.status = Status::Skipped;
+                skip(&located, &mut record, &scene);
+            }
+            let live = self.view.reading(&path);
+            if live.exists() {
+                let copy = staged(&scene.grafts, &path).unwrap_or_else(|| live.clone());
+                scene.others.insert(located.component.name.clone(), Other { copy, live });
             }
             if !matches!(record.status, Status::Captured | Status::Partial) {
                 scene.grafts.push(Graft { at: path.clone(), with: With::Nothing });
             }
-            scene.parts.push(Arc::new(Part {
-                path,
-                exclude: exclusions(&located)?,
-                seen: Seen::default(),
-            }));
+            let exclude = exclusions(&located, &path, &variables)?;
+            scene.parts.push(Arc::new(Part { path, exclude, seen: Seen::default() }));
             scene.records.push(record);
         }
         let staged = self.staging.folders().iter();
@@ -152,12 +183,16 @@ impl Capturing<'_> {
         scene: &mut Scene,
     ) {
         let component = located.component;
-        let lies_somewhere = !matches!(component.kind, Kind::Command(_) | Kind::Postgres(_));
+        let lies_somewhere =
+            !matches!(component.kind, Kind::Command(_) | Kind::Postgres(_) | Kind::AxonApplets(_));
         if lies_somewhere && let Err(error) = fs::metadata(self.view.reading(&record.path)) {
             return absent(record, &error);
         }
+        if lies_somewhere {
+            self.outside(record);
+        }
         let path = record.path.clone();
-        match self.capture(&component.kind, &component.name, &path, variables, scene) {
+        match self.capture_fitting(component, &path, variables, scene) {
             Ok(captured) => take(record, captured, scene, &component.name),
             Err(error) => return fail(record, error.to_string()),
         }
@@ -181,6 +216,63 @@ impl Capturing<'_> {
         }
     }
 
+    /// Captures a component; those that it finds outdated are captured again before it.
+    fn capture_fitting(
+        &mut self,
+        component: &Component,
+        path: &Path,
+        variables: &Variables,
+        scene: &mut Scene,
+    ) -> Result<Captured> {
+        let (kind, name) = (&component.kind, &component.name);
+        let mut captured = self.capture(kind, name, path, variables, scene)?;
+        for _ in 0..ROUNDS {
+            // What was not asked for stays as it is.
+            let mut outdated = captured.outdated.iter().filter(|name| scene.captured(name));
+            let Some(other) = outdated.next().cloned() else { break };
+            self.once_more(&other, variables, scene)?;
+            captured = self.capture(kind, name, path, variables, scene)?;
+        }
+        Ok(captured)
+    }
+
+    /// A snapshot of a file system has nothing of what lies on another.
+    fn outside(&self, record: &mut ComponentRecord) {
+        if self.view.is_outside(&record.path) {
+            let text = format!(
+                "{} is not on the file system that was frozen: it was read live",
+                record.path.display()
+            );
+            record.notes.push(Note::new("read-live", text));
+        }
+        for point in self.view.foreign_in(&record.path) {
+            let text = format!(
+                "{} is a file system of its own, which the frozen one does not show: make it a component of its own",
+                point.display()
+            );
+            torn(record, "not-frozen", text);
+        }
+    }
+
+    fn once_more(&mut self, name: &str, variables: &Variables, scene: &mut Scene) -> Result<()> {
+        let node = self.node;
+        let located = node.component(name)?;
+        let Some(at) = scene.records.iter().position(|record| record.name == name) else {
+            return Ok(());
+        };
+        let mut record = record_of(&located, scene.records[at].path.clone());
+        self.component(&located, &mut record, variables, scene);
+        if !matches!(record.status, Status::Captured | Status::Partial) {
+            // The copy that is there is older, and better than none.
+            return Ok(());
+        }
+        if let Some(copy) = staged(&scene.grafts, &record.path) {
+            scene.others.entry(name.to_owned()).and_modify(|other| other.copy = copy);
+        }
+        scene.records[at] = record;
+        Ok(())
+    }
+
     fn capture(
         &mut self,
         kind: &Kind,
@@ -199,6 +291,8 @@ impl Capturing<'_> {
             memory: scene.memory.get(key),
             variables,
             patience: self.node.profile.hold.patience,
+            others: &scene.others,
+            choice: &self.wish.choice,
         };
         let mut captured = kind::capture(kind, &request)?;
         for graft in &mut captured.grafts {
@@ -206,6 +300,14 @@ impl Capturing<'_> {
         }
         Ok(captured)
     }
+}
+
+/// Where the copy of a path lies, if it was copied: the last copy counts.
+fn staged(grafts: &[Graft], path: &Path) -> Option<PathBuf> {
+    grafts.iter().rev().find_map(|graft| match &graft.with {
+        With::Staged(copy) | With::StagedForever(copy) if graft.at == path => Some(copy.clone()),
+        _ => None,
+    })
 }
 
 /// From a path in or beside what was read to the one in or beside what lies there.
@@ -232,13 +334,20 @@ pub(crate) fn record_of(located: &Located<'_>, path: PathBuf) -> ComponentRecord
         position: Default::default(),
         hashes: BTreeMap::new(),
         notes: Vec::new(),
+        missing: Vec::new(),
     }
 }
 
-fn exclusions(located: &Located<'_>) -> Result<Vec<Exclusion>> {
+/// What the profile leaves out. An absolute path fits itself, if it lies in the component; `real` is where that lies without links.
+fn exclusions(located: &Located<'_>, real: &Path, variables: &Variables) -> Result<Vec<Exclusion>> {
     let component = located.component;
     let parse = |pattern: &String| {
-        Exclusion::parse(pattern).map_err(|reason| {
+        let filled = fill(pattern, variables)?;
+        let inner = [real, &located.path].into_iter().find_map(|base| {
+            let inner = Path::new(&filled).strip_prefix(base).ok()?;
+            Some(format!("/{}", inner.display()))
+        });
+        Exclusion::parse(&inner.unwrap_or(filled)).map_err(|reason| {
             Error::Node(nodekeep_nodes::error::Error::Profile {
                 origin: format!("component `{}`", component.name),
                 reason: format!("exclude `{pattern}`: {reason}"),
@@ -253,12 +362,35 @@ fn take(record: &mut ComponentRecord, captured: Captured, scene: &mut Scene, key
     record.position.join(&captured.position);
     record.hashes.extend(captured.hashes);
     record.notes.extend(captured.notes);
+    record.missing.extend(captured.missing);
     if captured.is_torn {
         record.status = Status::Partial;
     }
     scene.grafts.extend(captured.grafts);
     if let Some(memory) = captured.memory {
         scene.memory.insert(key.to_owned(), memory);
+    }
+}
+
+/// What is left out on request is named where the kind can name it.
+fn skip(located: &Located<'_>, record: &mut ComponentRecord, scene: &Scene) {
+    record.status = Status::Skipped;
+    let kind = &located.component.kind;
+    // What names it is not in the snapshot either.
+    if !kind.others().iter().all(|other| scene.captured(other)) {
+        return;
+    }
+    match kind::left_out(kind, &scene.others) {
+        Ok(missing) if missing.is_empty() => {}
+        Ok(missing) => {
+            let text = format!(
+                "{} contents are not in this snapshot; a restore brings them from others that have them",
+                missing.len()
+            );
+            record.notes.push(Note::new("left-out", text));
+            record.missing = missing;
+        }
+        Err(error) => record.notes.push(Note::new("not-named", error.to_string())),
     }
 }
 

@@ -3,15 +3,16 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use nodekeep_nodes::command::Program;
 use nodekeep_nodes::fence::read::{State as Lying, look};
-use nodekeep_nodes::kind::{Check, Outcome};
+use nodekeep_nodes::kind::{Check, Outcome, postgres};
 use nodekeep_nodes::manifest::Status;
 use nodekeep_nodes::node::Node;
-use nodekeep_nodes::profile::VerifyRule;
+use nodekeep_nodes::profile::{Kind, PostgresMethod, VerifyRule};
+use nodekeep_nodes::system;
 use nodekeep_repo::id::SnapshotId;
 
 use crate::backup::Ground;
@@ -21,8 +22,11 @@ use crate::fencing::look_of;
 use crate::find::NodeSnapshot;
 use crate::records::CERTIFICATE;
 use crate::restore::place::{bring_all, placements};
-use crate::restore::verify_placement;
+use crate::restore::{lying, verify_placement};
 use crate::state::make_folder;
+
+/// How long a PostgreSQL server may take to recover and be looked at.
+const SERVER_WITHIN: Duration = Duration::from_secs(1800);
 
 /// A sandbox that is removed when it goes out of use.
 struct Sandbox {
@@ -67,7 +71,16 @@ impl Ground<'_> {
         Ok(Drilled { id, certificate, signed })
     }
 
-    fn rehearse(&self, snapshot: &NodeSnapshot, folder: &Path, keeps: bool) -> Result<Certificate> {
+    /// What a drill finds, without a signature and a record.
+    ///
+    /// # Errors
+    /// If the sandbox cannot be made. What fails in it is in the certificate.
+    pub fn rehearse(
+        &self,
+        snapshot: &NodeSnapshot,
+        folder: &Path,
+        keeps: bool,
+    ) -> Result<Certificate> {
         let at = Timestamp::now();
         let begun = Instant::now();
         let node = snapshot.node()?;
@@ -78,6 +91,7 @@ impl Ground<'_> {
         let mut rehearsal = Rehearsal::default();
         rehearsal.restore(self, snapshot, &moved);
         rehearsal.fence(snapshot, &moved);
+        rehearsal.servers(snapshot, &moved, &sandbox.folder);
         rehearsal.rules(&moved);
         let manifest = &snapshot.manifest;
         Ok(Certificate {
@@ -95,7 +109,7 @@ impl Ground<'_> {
             steps: rehearsal.steps,
             started_node: rehearsal.started_node,
             repository: self.repository.id().hex(),
-            signer: self.repository.writer_id()?.hex(),
+            signer: self.repository.writer_id().map(|id| id.hex()).unwrap_or_default(),
         })
     }
 }
@@ -127,10 +141,15 @@ impl Rehearsal {
             Ok((bytes, placements)) => {
                 self.bytes = bytes;
                 self.step("restore", Outcome::Passed, format!("{bytes} bytes into the sandbox"));
+                let others = lying(node);
                 for placement in &placements {
-                    for (name, verified) in
-                        verify_placement(node, snapshot, placement, &placement.target)
+                    for (name, mut verified) in
+                        verify_placement(node, snapshot, placement, &placement.target, &others)
                     {
+                        // A restore does not ask this: what the node itself had lost must not keep the rest from coming back.
+                        if let Ok(located) = node.component(&name) {
+                            system::verify(node, &name, &located.path, &mut verified);
+                        }
                         self.component(snapshot, &name, verified);
                     }
                 }
@@ -184,6 +203,32 @@ impl Rehearsal {
                     self.step(name, Outcome::Passed, "readable; it moved while it was captured");
                 }
                 _ => self.step(name, Outcome::Skipped, "it cannot be read from a copy"),
+            }
+        }
+    }
+
+    /// A PostgreSQL server is started on its copy, last: the copy is not as it was afterwards.
+    fn servers(&mut self, snapshot: &NodeSnapshot, node: &Node, sandbox: &Path) {
+        let is_base = |kind: &Kind| matches!(kind, Kind::Postgres(rule) if rule.method == PostgresMethod::Base);
+        let located = node.components().unwrap_or_default().into_iter();
+        let servers = located.filter(|located| is_base(&located.component.kind));
+        for (at, located) in servers.enumerate() {
+            let name = &located.component.name;
+            let is_sound = self.steps.iter().all(|step| step.outcome != Outcome::Failed);
+            if !snapshot.holds(name) || !is_sound {
+                continue;
+            }
+            // Its socket lies there, whose path must be short.
+            let folder = sandbox.join(format!("pg{at}"));
+            match postgres::check_started(&located.path, &folder, SERVER_WITHIN) {
+                Ok(verified) => {
+                    for check in verified.checks {
+                        self.step(format!("{name}: {}", check.name), check.outcome, check.detail);
+                    }
+                }
+                Err(error) => {
+                    self.step(format!("{name}: start"), Outcome::Failed, error.to_string());
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use nodekeep_nodes::error::Error as NodeError;
+use nodekeep_nodes::error::{Error as NodeError, FileError};
 use nodekeep_nodes::fence::judge::Verdict;
 use nodekeep_nodes::fence::remedy::Failure as RemedyFailure;
 use nodekeep_nodes::hold::HoldError;
@@ -11,6 +11,8 @@ use nodekeep_nodes::hooks::HookError;
 use nodekeep_nodes::service::ServiceError;
 use nodekeep_repo::error::Error as RepoError;
 use thiserror::Error;
+
+use crate::schedule::ScheduleError;
 
 /// Any failure of this crate.
 #[derive(Debug, Error)]
@@ -21,16 +23,12 @@ pub enum Error {
     /// A node's.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// A schedule's.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// A file of this machine.
-    #[error("{}: {action}: {source}", path.display())]
-    File {
-        /// Where.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// Why it failed.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A file of Nodekeep's own that cannot be read.
     #[error("{} is damaged: {reason}", path.display())]
     State {
@@ -55,6 +53,27 @@ pub enum Error {
         /// Its profile.
         profile: String,
     },
+    /// The journal has no such job.
+    #[error("there is no job `{id}`; see `nodekeep daemon jobs`")]
+    NoJob {
+        /// What was asked for.
+        id: String,
+    },
+    /// Another runner has the job.
+    #[error("the job {id} is worked on already")]
+    JobTaken {
+        /// Which.
+        id: String,
+    },
+    /// There is a daemon.
+    #[error("a daemon works in {} already", folder.display())]
+    DaemonRuns {
+        /// Where its files are.
+        folder: PathBuf,
+    },
+    /// No command was given that runs jobs.
+    #[error("the daemon was given no command that runs jobs")]
+    NoRunner,
     /// Another process works on the node.
     #[error("another nodekeep works on the node `{name}`")]
     Busy {
@@ -71,6 +90,28 @@ pub enum Error {
         /// Those it has.
         known: Vec<String>,
     },
+    /// Names were chosen, and no component that was asked for can choose.
+    #[error("--select chooses in a component that has names in it{}", listed(choosers))]
+    NothingToChoose {
+        /// The node.
+        node: String,
+        /// Components that could.
+        choosers: Vec<String>,
+    },
+    /// A component in use of which nothing can be told.
+    #[error("`{component}` changes while it is in use, and can be checked in a copy only")]
+    OnlyInCopy {
+        /// Which.
+        component: String,
+    },
+    /// Nothing can open what is to be given to others.
+    #[error(
+        "no snapshot of the node `{node}` holds both its database and its secret, so nothing opens the content to make envelopes for others"
+    )]
+    NoInstanceKey {
+        /// The node.
+        node: String,
+    },
     /// Nothing could be captured at all.
     #[error("nothing of the node `{node}` could be captured: {reason}")]
     Nothing {
@@ -86,6 +127,14 @@ pub enum Error {
         node: String,
         /// Which was asked for, in words.
         when: String,
+    },
+    /// A snapshot without a component that was asked for.
+    #[error("snapshot {snapshot} does not have the component `{component}`")]
+    NotHeld {
+        /// Its id.
+        snapshot: String,
+        /// What was asked for.
+        component: String,
     },
     /// Something of a snapshot cannot be restored whole.
     #[error("{}: {why}{}", path.display(), and_more(*more))]
@@ -120,6 +169,16 @@ pub enum Error {
     Rewinds {
         /// What the fence says.
         verdict: Box<Verdict>,
+    },
+    /// What the running node takes, and a node that stays stopped.
+    #[error(
+        "`{component}` of the node `{node}` goes back through the running node, which would stay stopped"
+    )]
+    NeedsRunning {
+        /// The node.
+        node: String,
+        /// The component.
+        component: String,
     },
     /// A remedy for a rule that does not need it, or that has no such remedy.
     #[error("`{rule}={remedy}` is no remedy here{}", listed(known))]
@@ -156,14 +215,20 @@ pub enum Error {
     },
 }
 
+impl From<nodekeep_nodes::axon::error::Error> for Error {
+    fn from(error: nodekeep_nodes::axon::error::Error) -> Self {
+        Self::Node(error.into())
+    }
+}
+
 /// A result of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// For `map_err` on what touched a file.
     pub fn file(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(io::Error) -> Self {
-        let path = path.into();
-        move |source| Self::File { path, action, source }
+        let fail = FileError::at(path, action);
+        move |source| Self::File(fail(source))
     }
 }
 

@@ -109,6 +109,16 @@ impl NodeSnapshot {
         components.any(|record| record.name == component && is_held(record.status))
     }
 
+    /// Whether a component can be had from it: it holds it, or all that it is made of.
+    pub fn serves(&self, component: &str) -> bool {
+        let is_made_of = |node: &Node| {
+            let mut components = node.profile.components.iter();
+            let found = components.find(|c| c.name == component && c.on_request)?;
+            Some(found.kind.others().iter().all(|other| self.holds(other)))
+        };
+        self.holds(component) || self.node().ok().and_then(|node| is_made_of(&node)) == Some(true)
+    }
+
     /// Whether nothing was left out on request: what `latest` means.
     pub fn is_whole(&self) -> bool {
         self.manifest.count(Status::Skipped) == 0
@@ -148,7 +158,7 @@ pub fn of_node(records: &[SnapshotRecord], name: &str) -> (Vec<NodeSnapshot>, us
     (sound.into_iter().flatten().collect(), bad.len())
 }
 
-/// The snapshot of a node that is meant. Those in which components were left out count only if `component` is wanted and in them.
+/// The snapshot of a node that is meant. Those in which components were left out count only if `components` are wanted and in them.
 ///
 /// # Errors
 /// [`Error::NoSnapshot`] says what there is none of.
@@ -156,14 +166,18 @@ pub fn pick<'a>(
     snapshots: &'a [NodeSnapshot],
     node: &str,
     when: &When,
-    component: Option<&str>,
+    components: &[String],
 ) -> Result<&'a NodeSnapshot> {
-    let serves = |snapshot: &&NodeSnapshot| match component {
-        Some(component) => snapshot.holds(component),
-        None => snapshot.is_whole(),
+    let serves = |snapshot: &&NodeSnapshot| match components {
+        [] => snapshot.is_whole(),
+        wanted => wanted.iter().all(|component| snapshot.serves(component)),
     };
     let mut serving = snapshots.iter().rev().filter(serves);
-    let none = |when: String| Error::NoSnapshot { node: node.to_owned(), when };
+    let of = match components {
+        [] => String::new(),
+        wanted => format!(" with {}", wanted.join(" and ")),
+    };
+    let none = |when: String| Error::NoSnapshot { node: node.to_owned(), when: of.clone() + &when };
     match when {
         When::Latest { back } => serving.nth(*back).ok_or_else(|| match back {
             0 => none(String::new()),

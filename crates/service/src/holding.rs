@@ -35,6 +35,22 @@ impl View {
         let shown = self.0.as_ref().and_then(|mapping| mapping.snapshot_of(live));
         shown.unwrap_or_else(|| live.to_owned())
     }
+
+    /// Whether a path is read live although a file system was frozen.
+    pub fn is_outside(&self, live: &Path) -> bool {
+        self.0.as_ref().is_some_and(|mapping| mapping.snapshot_of(live).is_none())
+    }
+
+    /// File systems mounted in a folder of the frozen one: there they are empty.
+    pub fn foreign_in(&self, folder: &Path) -> Vec<PathBuf> {
+        let foreign = self.0.as_ref().map(Mapping::foreign).unwrap_or_default();
+        let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+        foreign
+            .iter()
+            .filter(|point| **point != real && point.starts_with(&real))
+            .cloned()
+            .collect()
+    }
 }
 
 impl Holding {

@@ -7,34 +7,13 @@ use jiff::Timestamp;
 use nodekeep_nodes::kind::{Graft, With};
 use nodekeep_nodes::manifest::{ComponentRecord, Note, Status};
 use nodekeep_nodes::node::Node;
+use nodekeep_nodes::old::{OldBackup, OldPart};
 use nodekeep_repo::backup::BackupOptions;
 
 use crate::backup::{Ground, NodeBackup, Teller, draft};
 use crate::capture::record_of;
 use crate::error::{Error, Result};
 use crate::graft::{NodeSource, Part, Seen};
-
-/// Something of an old backup that is a component's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OldPart {
-    /// The component.
-    pub component: String,
-    /// Where it lies in the backup: absolute.
-    pub read: PathBuf,
-    /// Where it belongs: absolute.
-    pub belongs: PathBuf,
-}
-
-/// An old backup, as the adapter of its node understands it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct OldBackup {
-    /// When it was taken, if that is known.
-    pub taken_at: Option<Timestamp>,
-    /// What is there.
-    pub parts: Vec<OldPart>,
-    /// Components that are not, and why, if that is known.
-    pub missing: Vec<(String, Option<String>)>,
-}
 
 impl Ground<'_> {
     /// Brings an old backup into the repository as a snapshot of the node, with its own time. Nothing of it is verified: that is the
@@ -97,12 +76,24 @@ fn told(node: &Node, old: &OldBackup) -> Result<(Vec<ComponentRecord>, Vec<Arc<P
         let name = &located.component.name;
         let path = located.path.clone();
         let mut record = record_of(&located, path.clone());
-        if !old.parts.iter().any(|part| part.component == *name) {
+        let is_there = old.parts.iter().any(|part| part.component == *name);
+        if old.never.contains(name) {
+            record.status = Status::Skipped;
+        } else if !is_there && located.component.on_request {
+            continue;
+        } else if !is_there {
             record.status = if record.required { Status::Failed } else { Status::Absent };
             let why = old.missing.iter().find(|(missing, _)| missing == name);
             let why = why.and_then(|(_, why)| why.clone());
             let text = why.unwrap_or_else(|| "it is not in the old backup".to_owned());
             record.notes.push(Note::new("not-in-backup", text));
+        }
+        for part in old.parts.iter().filter(|part| part.component == *name) {
+            record.notes.extend(part.notes.iter().cloned());
+            record.missing.extend(part.missing.iter().cloned());
+        }
+        if !record.missing.is_empty() {
+            record.status = Status::Partial;
         }
         records.push(record);
         parts.push(Arc::new(Part { path, exclude: Vec::new(), seen: Seen::default() }));

@@ -39,13 +39,7 @@ impl Ground<'_> {
         let mut staging = Staging::begin(&state, "path", self.scratch.clone())?;
         let folder = staging.folder_for(&path)?;
         let variables = Variables::new();
-        let request = Request {
-            path: &path,
-            staging: &folder,
-            memory: None,
-            variables: &variables,
-            patience: PATIENCE,
-        };
+        let request = Request::alone(&path, &folder, &variables, PATIENCE);
         let captured = kind::capture(kind, &request)?;
         let mut grafts = captured.grafts.clone();
         let hidden = |at: &PathBuf| Graft { at: at.clone(), with: With::Nothing };

@@ -48,6 +48,7 @@ Examples:
   nodekeep backup ./data --dry-run
   nodekeep backup guts
   nodekeep backup guts --component consensus
+  nodekeep backup board --component applets --select MimsTris
   nodekeep backup ./data --output data.nkb
   nodekeep backup ./data --output monday.nkb --type incremental --base data.nkb
 
@@ -62,6 +63,12 @@ pub struct Backup {
     /// Of a node not these components
     #[arg(long, value_name = "NAME", help_heading = "Nodes")]
     skip: Vec<String>,
+    /// Of applets of an Axon only these: NAME[,NAME]
+    #[arg(long, value_name = "NAME", alias = "applet", help_heading = "Nodes")]
+    select: Vec<String>,
+    /// Of an Axon without the encrypted content: the snapshot lists what it lacks, and a restore takes it from others
+    #[arg(long, help_heading = "Nodes")]
+    skip_chunks: bool,
     /// Copy the PATH as what it is: sqlite, rocksdb, leveldb, jsonl, git or files; databases are recognised without it
     #[arg(long = "kind", value_enum, value_name = "KIND", help_heading = "Nodes")]
     live: Option<Live>,
@@ -197,6 +204,9 @@ impl Backup {
         if let Some(name) = self.named_node()? {
             return self.node(app, &name);
         }
+        if !self.select.is_empty() || self.skip_chunks {
+            return Err(Error::Options("--select and --skip-chunks are for nodes with applets"));
+        }
         refuse_bare_words(&self.paths)?;
         if let Some(kind) = self.live_kind()? {
             return self.database(app, &kind);
@@ -220,15 +230,8 @@ impl Backup {
         opened.pin()?;
         remember(app, &opened, report.snapshot)?;
         self.tell(app, &opened, made.as_ref(), &source, &report)?;
-        app.output.document(&document(&opened, &report, made.is_some()))?;
-        if let Some(made) = &made {
-            made.confirm(app)?;
-        }
-        if report.errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Exit(exit::Class::Incomplete.exit_code()))
-        }
+        let told = document(&opened, &report, made.is_some());
+        conclude(app, made.as_ref(), &told, report.errors.is_empty())
     }
 
     /// The node that is meant, if a single word without a slash is.
@@ -590,6 +593,19 @@ pub fn still_missing(opened: &Opened, made: Option<&Made>, newest_ms: Option<i64
     lines.join("\n")
 }
 
+/// The last words of a backup into a repository: the document, the confirmation of new recovery words, and exit code 3 unless it is whole.
+fn conclude(app: &App, made: Option<&Made>, told: &Value, is_whole: bool) -> Result<()> {
+    app.output.document(told)?;
+    if let Some(made) = made {
+        made.confirm(app)?;
+    }
+    match is_whole {
+        true => Ok(()),
+        false => Err(Error::Exit(exit::Class::Incomplete.exit_code())),
+    }
+}
+
+/// What every backup into a repository tells; nodes and databases add to it.
 fn document(opened: &Opened, report: &BackupReport, made: bool) -> Value {
     let repository: &Repository = &opened.repository;
     json!({

@@ -1,24 +1,25 @@
 //! `nodekeep check`.
 
+mod node;
+
 use std::path::PathBuf;
 
 use clap::Args;
-use nodekeep_nodes::kind::{Check as Seen, Outcome};
 use nodekeep_repo::check::{CheckOptions, CheckReport, Problem};
 use nodekeep_repo::id::SnapshotId;
 use nodekeep_repo::repository::Repository;
-use nodekeep_service::restore::verify_node;
+use nodekeep_service::find::NodeSnapshot;
 use serde_json::{Value, json};
 
 use super::snapshot::reference_help;
 use crate::error::{Error, Result};
 use crate::exit;
-use crate::nodes;
+use crate::portable;
 use crate::progress::Progress;
 use crate::refs::{self, Reference};
 use crate::render;
 use crate::session::{App, Need};
-use crate::{portable, target};
+use crate::target::{self, Target};
 
 /// Check that everything is there and intact
 #[derive(Debug, Args)]
@@ -34,7 +35,9 @@ Examples:
   nodekeep check --data=10
   nodekeep check ./notes@latest --data
   nodekeep check backup.nkb --data
+  nodekeep check guts@latest --node
   nodekeep check guts --data-dir /tmp/guts-test
+  nodekeep check board --component applets
 
 Also spelled: verify, repo check, backup verify."))]
 pub struct Check {
@@ -53,6 +56,12 @@ pub struct Check {
     /// Of a node: check the data in this folder by the rules of the node's kinds instead of the repository
     #[arg(long, value_name = "DIR", requires = "snapshot")]
     data_dir: Option<PathBuf>,
+    /// Of a node's snapshot: restore it into a sandbox and check it there by the node's own rules
+    #[arg(long, requires = "snapshot", conflicts_with_all = ["data", "data_dir"])]
+    node: bool,
+    /// Of a node: check this component where it is in use, instead of the repository: chunks and applets of an Axon
+    #[arg(long, value_name = "NAME", requires = "snapshot", conflicts_with = "data_dir")]
+    component: Vec<String>,
     #[arg(long, hide = true)]
     full: bool,
     /// Bases of an incremental or differential file, if they do not lie beside it
@@ -63,15 +72,29 @@ pub struct Check {
 impl Check {
     pub fn run(&self, app: &App) -> Result<()> {
         if let (Some(folder), Some(name)) = (&self.data_dir, &self.snapshot) {
-            return check_folder(app, name, folder);
+            return node::folder(app, name, folder);
         }
-        let (repository, snapshot) = self.scope(app)?;
+        if let (false, Some(name)) = (self.component.is_empty(), &self.snapshot) {
+            return node::live(app, name, &self.component);
+        }
+        let target = self.target(app)?;
+        let of_node = target.as_ref().and_then(|target| NodeSnapshot::of(&target.record));
+        if let (true, Some(target)) = (self.node, &target) {
+            return node::rehearse(app, target);
+        }
+        let (repository, snapshot) = match target {
+            Some(target) => (target.repository, Some(target.record.id)),
+            None => self.whole(app)?,
+        };
         let options = CheckOptions { data: self.data, snapshot, threads: app.settings.threads };
         let progress = Progress::start(&app.output, "Checking");
         let report = repository.check(&options, &progress)?;
         let elapsed = progress.elapsed();
         progress.close();
         app.output.say(self.text(&repository, &report, elapsed))?;
+        if let Some(of_node) = of_node.transpose()? {
+            app.output.say(format!("\n{}", node::told(&of_node)))?;
+        }
         app.output.document(&self.document(&repository, &report))?;
         if report.problems.is_empty() {
             return Ok(());
@@ -81,17 +104,20 @@ impl Check {
         Err(Error::Exit(exit::Class::Damaged.exit_code()))
     }
 
-    /// The repository or file, and the snapshot if only one is meant.
-    fn scope(&self, app: &App) -> Result<(Repository, Option<SnapshotId>)> {
-        let Some(text) = &self.snapshot else {
-            return Ok((app.open(Need::Read)?.repository, None));
-        };
-        match refs::parse(text)? {
-            Reference::File(path) => Ok((portable::open(app, &path, &self.base)?, None)),
-            reference => {
-                let target = target::find(app.open(Need::Read)?.repository, &reference)?;
-                Ok((target.repository, Some(target.record.id)))
-            }
+    /// The snapshot that is meant, if one is; a file is checked whole, unless the node in it is asked for.
+    fn target(&self, app: &App) -> Result<Option<Target>> {
+        let Some(text) = &self.snapshot else { return Ok(None) };
+        let is_file = matches!(refs::parse(text)?, Reference::File(_));
+        let wanted = self.node || !is_file;
+        wanted.then(|| target::open(app, text, &self.base)).transpose()
+    }
+
+    /// All of the repository, or of a file.
+    fn whole(&self, app: &App) -> Result<(Repository, Option<SnapshotId>)> {
+        let file = self.snapshot.as_deref().map(refs::parse).transpose()?;
+        match file {
+            Some(Reference::File(path)) => Ok((portable::open(app, &path, &self.base)?, None)),
+            _ => Ok((app.open(Need::Read)?.repository, None)),
         }
     }
 
@@ -168,39 +194,6 @@ impl Check {
             "trees": report.trees,
             "files": report.files,
         })
-    }
-}
-
-/// Data of a node that nobody uses, checked by the rules of its kinds.
-fn check_folder(app: &App, name: &str, folder: &PathBuf) -> Result<()> {
-    let node = nodes::state(app).load(name)?;
-    let folder = std::path::absolute(folder).map_err(Error::file(folder, "find"))?;
-    let mut paths = node.registration.paths.clone();
-    if let Some(main) = node.profile.roots.first() {
-        paths.insert(main.name.clone(), folder.clone());
-    }
-    let checked = verify_node(&node.moved(paths))?;
-    let checks: Vec<(String, Seen)> = checked
-        .into_iter()
-        .flat_map(|(name, verified)| {
-            verified.checks.into_iter().map(move |check| (name.clone(), check))
-        })
-        .collect();
-    for (component, check) in &checks {
-        app.output.answer(nodes::check_text(&format!("{component}: {}", check.name), check))?;
-    }
-    let is_sound = checks.iter().all(|(_, check)| check.outcome != Outcome::Failed);
-    app.output.document(&json!({
-        "node": name,
-        "folder": folder,
-        "sound": is_sound,
-        "checks": checks.iter().map(|(component, check)| json!({
-            "component": component, "name": check.name, "outcome": check.outcome, "detail": check.detail,
-        })).collect::<Vec<_>>(),
-    }))?;
-    match is_sound {
-        true => Ok(()),
-        false => Err(Error::Exit(exit::Class::Damaged.exit_code())),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `nodekeep maintenance`: a node's own maintenance mode, and what its old tools did.
 
+mod rekey;
+
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use nodekeep_nodes::hold;
@@ -18,7 +20,7 @@ use crate::session::App;
 /// Keep a node still, check it, and mend it
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
-Role: none. `validate`, `fix`, `clear-cache` and `reset` are for nodes of the profile `relay`.
+Role: none. `validate`, `fix`, `clear-cache` and `reset` are for nodes of the profile `relay`, `rekey` for those of `axon`.
 
 `maintenance backup NODE` is `backup NODE`.")]
 pub enum Maintenance {
@@ -36,6 +38,8 @@ pub enum Maintenance {
     ClearCache(Change),
     /// Reset the system's state as its own tool does
     Reset(Change),
+    /// Make envelopes for applets of an Axon in use, for all that it trusts now
+    Rekey(rekey::Rekey),
 }
 
 /// A node.
@@ -70,6 +74,7 @@ impl Maintenance {
             Self::Fix(change) => change.run(app, maintenance::fix),
             Self::ClearCache(change) => change.run(app, maintenance::clear_cache),
             Self::Reset(change) => change.run(app, maintenance::reset),
+            Self::Rekey(args) => args.run(app),
         }
     }
 }

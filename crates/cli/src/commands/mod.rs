@@ -1,19 +1,24 @@
 //! One file for each command: its arguments, its help, and what it does.
 
+mod applets;
 pub mod backup;
 pub mod check;
 pub mod completions;
+pub mod config;
+pub mod daemon;
 pub mod drill;
 pub mod health;
 pub mod init;
 pub mod key;
 pub mod maintenance;
 pub mod man;
+pub mod minima;
 pub mod node;
 pub mod overview;
 pub mod repo;
 pub mod restore;
 pub mod runbook;
+pub mod schedule;
 pub mod snapshot;
 pub mod status;
 mod worst_day;
@@ -41,9 +46,13 @@ pub fn run(command: Option<Command>, app: &App) -> Result<()> {
         Some(Command::Drill(args)) => args.run(app),
         Some(Command::Maintenance(command)) => command.run(app),
         Some(Command::Runbook(args)) => args.run(app),
+        Some(Command::Schedule(command)) => command.run(app),
+        Some(Command::Daemon(command)) => command.run(app),
+        Some(Command::Config(command)) => command.run(app),
         Some(Command::Snapshot(command)) => command.run(app),
         Some(Command::Key(command)) => command.run(app),
         Some(Command::Repo(command)) => command.run(app),
+        Some(Command::Minima(command)) => command.run(app),
         Some(Command::Completions(args)) => args.run(app),
         Some(Command::Man(args)) => args.run(app),
     }

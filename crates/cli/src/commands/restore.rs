@@ -1,5 +1,6 @@
 //! `nodekeep restore`.
 
+mod applets;
 mod node;
 
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use nodekeep_repo::restore::{Action, RestoreOptions, RestorePlan, RestoreReport,
 use nodekeep_service::find::NodeSnapshot;
 use serde_json::{Value, json};
 
+use super::applets::{APPLETS, Choosing};
 use super::snapshot::{reference_help, unreadable};
 use super::worst_day;
 use crate::error::{Error, Result};
@@ -37,7 +39,10 @@ Examples:
   nodekeep restore backup.nkb --target ./restored
   nodekeep restore guts --dry-run
   nodekeep restore guts@2026-11-19 --remedy consensus=without
+  nodekeep restore guts@latest --component config
   nodekeep restore relay1 --as-copy --target ./test-instance
+  nodekeep restore board --component applets --select MimsTris --dry-run
+  nodekeep restore board --component applets --rekey --path instance=/srv/other
 
 Also spelled: backup restore. recover, resync, restoresync, reset and clone print the restore they mean."))]
 pub struct Restore {
@@ -91,6 +96,14 @@ pub struct Restore {
     /// Do not start the node afterwards
     #[arg(long, help_heading = "Nodes")]
     leave_stopped: bool,
+    #[command(flatten)]
+    applets: Choosing,
+    /// Bring applets that are there to what the snapshot says; without it they are passed over
+    #[arg(long, help_heading = "Applets of an Axon")]
+    update: bool,
+    /// With --rekey: also for the instance whose public key is in this file
+    #[arg(long, value_name = "FILE", help_heading = "Applets of an Axon")]
+    recipient: Vec<String>,
 }
 
 impl Restore {
@@ -98,10 +111,11 @@ impl Restore {
         let Some(snapshot) = self.named() else {
             return worst_day::list(app);
         };
-        let target = target::open(app, snapshot, &self.base)?;
+        let target = target::open_with(app, snapshot, &self.base, &self.wanted())?;
         if let Some(of_node) = self.of_node(&target)? {
             return match self.as_copy {
                 true => self.as_copy(app, &target, &of_node),
+                false if self.means_applets(&of_node)? => self.merge(app, &target, &of_node),
                 false => self.node(app, &target, &of_node),
             };
         }
@@ -135,6 +149,14 @@ impl Restore {
         match (&found, self.as_copy) {
             (None, true) => Err(Error::NotOfANode { snapshot: target.record.id.short() }),
             _ => Ok(found),
+        }
+    }
+
+    /// The components that the newest snapshot must hold.
+    fn wanted(&self) -> Vec<String> {
+        match self.component.is_empty() && (self.applets.is_meant() || self.update) {
+            true => vec![APPLETS.to_owned()],
+            false => self.component.clone(),
         }
     }
 

@@ -12,7 +12,7 @@ const PAGE: &str = include_str!("../../../../docs/json.md");
 const NAMED_BY_USERS: [&str; 5] = ["tags", "paths", "counters", "labels", "hashes"];
 
 /// Every field name at any depth, but for those that users and profiles give.
-fn fields(value: &Value, found: &mut BTreeSet<String>) {
+pub fn fields(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
             for (name, below) in map {
@@ -27,10 +27,20 @@ fn fields(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-fn is_documented(field: &str) -> bool {
+/// Whether `docs/json.md` names it.
+pub fn is_documented(field: &str) -> bool {
     PAGE.contains(&format!("\"{field}\""))
         || PAGE.contains(&format!("`{field}`"))
         || PAGE.contains(&format!("{field}:"))
+}
+
+/// Every field of a document is in the page.
+pub fn assert_documented(document: &Value, what: &str) {
+    let mut found = BTreeSet::new();
+    fields(document, &mut found);
+    assert!(!found.is_empty(), "{what}");
+    let unknown: Vec<&String> = found.iter().filter(|field| !is_documented(field)).collect();
+    assert!(unknown.is_empty(), "{what}: {unknown:?} are not in docs/json.md");
 }
 
 #[test]
@@ -78,11 +88,7 @@ fn every_field_is_documented() {
         &["snapshot", "prune", "--keep-last", "1"],
     ];
     for command in commands {
-        let mut found = BTreeSet::new();
-        fields(&bed.json(command), &mut found);
-        assert!(!found.is_empty(), "{command:?}");
-        let unknown: Vec<&String> = found.iter().filter(|field| !is_documented(field)).collect();
-        assert!(unknown.is_empty(), "{command:?}: {unknown:?} are not in docs/json.md");
+        assert_documented(&bed.json(command), &format!("{command:?}"));
     }
 }
 

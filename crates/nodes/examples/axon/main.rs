@@ -1,7 +1,9 @@
 //! The real Axon: captured while its server is written to, started again from the copy; exported to its own `restore_applets`, re-keyed
 //! for another instance, merged into a third. `cargo xtask test-axon` runs it with the folder of Axon's sources and a Python that can run
-//! them; it ends with a panic where something promised does not hold.
+//! them, and the program itself as the third word, to type the story too; it ends with a panic where something promised does not hold.
 #![allow(clippy::print_stderr, reason = "the figures of a run that somebody watches")]
+
+mod typed;
 
 use std::env;
 use std::fs;
@@ -215,6 +217,7 @@ fn check(copy: &Path) -> Verification {
         chunks: &layout.chunks,
         looks: 0,
         pause: Duration::ZERO,
+        since: None,
     };
     verify(&request).unwrap()
 }
@@ -235,8 +238,10 @@ fn main() {
     let dodger = live.script("furnish.py", &Value::Null)["dodger"].as_str().unwrap().to_owned();
     server.visit(&["save", "alice", &dodger, "alice was here"]);
     capture_under_load(&live, &server, &dodger, &copy);
-    drop(server);
-
+    match env::args_os().nth(3) {
+        Some(binary) => typed::story(root.path(), binary.into(), &live, server, &dodger),
+        None => drop(server),
+    }
     restored_and_served(root.path(), &copy, &dodger);
     torn(&live);
     exported(root.path(), &copy);
@@ -334,6 +339,7 @@ fn merged(root: &Path, copy: &Path) {
         update: false,
         skip_chunks: false,
         accept_sealed: false,
+        dry_run: false,
     };
     let refused = merging.run(&applets).unwrap_err().to_string();
     assert!(refused.starts_with("no envelope for the instance"), "{refused}");

@@ -15,9 +15,10 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nodekeep_nodes::kind::back::{GiveBack, can_take, compare, give_back};
 use nodekeep_nodes::kind::postgres::{Sandbox, capture, check_started, verify};
 use nodekeep_nodes::kind::{Captured, Outcome, Request, Verified, With};
-use nodekeep_nodes::profile::{PostgresMethod, PostgresRule, Variables};
+use nodekeep_nodes::profile::{Kind, PostgresMethod, PostgresRule, Variables};
 
 use server::Server;
 use writer::Writer;
@@ -80,15 +81,9 @@ fn try_once(
     fs::create_dir_all(&staging)?;
     let variables = Variables::from([("socket".to_owned(), server.socket())]);
     let connection = "host={socket} user=postgres dbname=postgres".to_owned();
-    let rule = PostgresRule { method, connection };
+    let rule = PostgresRule { method, connection, ..PostgresRule::default() };
     let path = place.join("data");
-    let request = Request {
-        path: &path,
-        staging: &staging,
-        memory: None,
-        variables: &variables,
-        patience: PATIENCE,
-    };
+    let request = Request::alone(&path, &staging, &variables, PATIENCE);
     let acknowledged = writer.acknowledged();
     let begun = Instant::now();
     let captured = capture(&request, &rule)?;
@@ -97,7 +92,7 @@ fn try_once(
     sound(&verify(&path, &rule, PATIENCE)?)?;
     let found = match method {
         PostgresMethod::Base => restore_base(&path, place, acknowledged)?,
-        PostgresMethod::Dump => restore_dump(server, &path, acknowledged)?,
+        PostgresMethod::Dump => restore_dump(server, &path, acknowledged, &variables)?,
     };
     let position =
         captured.position.counters.iter().map(|(name, number)| format!("{number} {name}"));
@@ -130,13 +125,37 @@ fn restore_base(data: &Path, place: &Path, acknowledged: u64) -> Result<u64> {
     Ok(found)
 }
 
-fn restore_dump(server: &Server, folder: &Path, acknowledged: u64) -> Result<u64> {
-    let file = folder.join("postgres.dump");
-    server.restore(&file, "restored")?;
+/// As a restore of a node gives a dump back: into an empty database, and into no other.
+fn restore_dump(
+    server: &Server,
+    folder: &Path,
+    acknowledged: u64,
+    variables: &Variables,
+) -> Result<u64> {
+    let connection = "host={socket} user=postgres dbname=restored".to_owned();
+    let method = PostgresMethod::Dump;
+    let kind = Kind::Postgres(PostgresRule { method, connection, ..PostgresRule::default() });
+    let back = GiveBack { copy: folder, path: folder, variables, patience: PATIENCE };
+    refused(can_take(&kind, &back), "does not exist")?;
+    server.create_database("restored")?;
+    can_take(&kind, &back)?;
+    give_back(&kind, &back)?;
+    sound(&compare(&kind, &back)?)?;
+    refused(can_take(&kind, &back), "is not empty")?;
+    refused(give_back(&kind, &back), "is not empty")?;
     let found = judge(acknowledged, |query| server.query("restored", query))?;
     server.amcheck("restored")?;
     server.drop_database("restored")?;
     Ok(found)
+}
+
+/// It failed, and said why.
+fn refused<T>(result: nodekeep_nodes::error::Result<T>, why: &str) -> Result<()> {
+    match result {
+        Err(error) if error.to_string().contains(why) => Ok(()),
+        Err(error) => Err(format!("refused for another reason: {error}").into()),
+        Ok(_) => Err(format!("nothing said that it {why}").into()),
+    }
 }
 
 /// Every row that was acknowledged is there, and none is missing among those that are.

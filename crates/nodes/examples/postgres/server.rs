@@ -90,9 +90,8 @@ impl Server {
         Ok(Load(command.spawn()?))
     }
 
-    pub fn restore(&self, file: &Path, database: &str) -> Result<()> {
-        run(self.client("createdb").arg(database))?;
-        run(self.client("pg_restore").args(["--exit-on-error", "-d", database]).arg(file)).map(drop)
+    pub fn create_database(&self, database: &str) -> Result<()> {
+        run(self.client("createdb").arg(database)).map(drop)
     }
 
     pub fn amcheck(&self, database: &str) -> Result<()> {

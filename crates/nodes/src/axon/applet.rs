@@ -132,7 +132,7 @@ impl AppletData {
     }
 }
 
-/// Keeps those of these names; all if none is named.
+/// Keeps those of these names; all if none is named. What is no name may be several with commas between them.
 ///
 /// # Errors
 /// [`Error::UnknownApplets`] if one is not there.
@@ -141,6 +141,13 @@ pub fn select(applets: Vec<Applet>, names: &[String]) -> Result<Vec<Applet>> {
         return Ok(applets);
     }
     let is_there = |name: &&String| applets.iter().any(|applet| applet.name == **name);
+    let apart = |given: &String| -> Vec<String> {
+        match is_there(&given) {
+            true => vec![given.clone()],
+            false => given.split(',').map(|name| name.trim().to_owned()).collect(),
+        }
+    };
+    let names: Vec<String> = names.iter().flat_map(apart).collect();
     let unknown: Vec<String> = names.iter().filter(|name| !is_there(name)).cloned().collect();
     if !unknown.is_empty() {
         let there = applets.into_iter().map(|applet| applet.name).collect();

@@ -1,8 +1,11 @@
 //! Chunks: slices of ciphertext in `<content hash>/<i>.chunk`, each with its hash in the manifest.
 
 use std::fmt;
+use std::fs;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::digest::Digest;
 use super::files;
@@ -45,6 +48,20 @@ impl fmt::Display for Flaw {
             FlawKind::Unreadable(reason) => write!(f, "chunk {index} cannot be read: {reason}"),
         }
     }
+}
+
+/// The system may stamp a file with a time a little before the clock's.
+const COARSE: Duration = Duration::from_millis(100);
+
+/// Whether a chunk of a content was written since, or is gone.
+pub fn is_touched(folder: &Path, manifest: &ContentManifest, since: SystemTime) -> bool {
+    let since = since.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(COARSE);
+    let since =
+        (i64::try_from(since.as_secs()).unwrap_or(i64::MAX), i64::from(since.subsec_nanos()));
+    (0..manifest.chunk_hashes.len()).any(|index| {
+        let metadata = fs::symlink_metadata(folder.join(name(index)));
+        metadata.map_or(true, |metadata| (metadata.ctime(), metadata.ctime_nsec()) >= since)
+    })
 }
 
 /// The file of a chunk.

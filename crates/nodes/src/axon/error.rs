@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
+use crate::error::FileError;
+
 /// How many names a message lists before it only counts.
 const NAMED: usize = 10;
 
@@ -12,15 +14,8 @@ const NAMED: usize = 10;
 #[derive(Debug, Error)]
 pub enum Error {
     /// A file or folder.
-    #[error("{}: {action}: {source}", path.display())]
-    File {
-        /// Where.
-        path: PathBuf,
-        /// What was tried.
-        action: &'static str,
-        /// Why it failed.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The instance's database.
     #[error("{}: {action}: {source}", path.display())]
     Database {
@@ -73,7 +68,7 @@ pub enum Error {
     },
     /// Content that the key at hand does not open: nothing was changed.
     #[error(
-        "no envelope for the instance {fingerprint} in {} of {total} manifests: {}; nothing was changed. Re-key the backup with the key of an instance that can open it",
+        "no envelope for the instance {fingerprint} in {} of {total} manifests: {}; nothing was changed",
         holders.len(), named(holders)
     )]
     NoEnvelope {
@@ -100,6 +95,12 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
+    /// Something that would have to be overwritten.
+    #[error("{} is there already, and nothing is overwritten", path.display())]
+    Exists {
+        /// The file or folder.
+        path: PathBuf,
+    },
     /// Applets that are not there.
     #[error("there is no applet {}; there are {}", named(names), named(there))]
     UnknownApplets {
@@ -119,8 +120,8 @@ impl Error {
         path: &Path,
         action: &'static str,
     ) -> impl FnOnce(io::Error) -> Self + use<> {
-        let path = path.to_owned();
-        move |source| Self::File { path, action, source }
+        let fail = FileError::at(path.to_owned(), action);
+        move |source| Self::File(fail(source))
     }
 
     /// For `map_err` on what touched the database.

@@ -63,7 +63,7 @@ impl Export<'_> {
         let name = format!("backup_{}", self.at.to_stamp());
         let folder = self.into.join(&name);
         if folder.symlink_metadata().is_ok() {
-            return Err(Error::Backup { path: folder, reason: "it is there already".to_owned() });
+            return Err(Error::Exists { path: folder });
         }
         let partial = self.into.join(format!(".{name}.partial"));
         let mut writer = Writer {

@@ -15,7 +15,7 @@ const HEAD: usize = 1 + 8 + 16;
 const TAG: usize = 32;
 
 /// What a token says; `None` if it is none, or is not under this key. Its time is not looked at: such keys never expire.
-pub(super) fn open(token: &str, key: &[u8; 32]) -> Option<Zeroizing<Vec<u8>>> {
+pub fn open(token: &str, key: &[u8; 32]) -> Option<Zeroizing<Vec<u8>>> {
     let token = URL_SAFE.decode(token.trim()).ok()?;
     let (signed, tag) = token.split_at_checked(token.len().checked_sub(TAG)?)?;
     let (head, sealed) = signed.split_at_checked(HEAD)?;

@@ -33,6 +33,8 @@ pub struct Merging<'a> {
     pub skip_chunks: bool,
     /// Also take content that this instance has no envelope for.
     pub accept_sealed: bool,
+    /// Only see what would come of it: rows are written and rolled back, chunks are looked at and not copied.
+    pub dry_run: bool,
 }
 
 /// What came of it.
@@ -156,6 +158,9 @@ impl Merging<'_> {
             rows.merge(applet)?;
         }
         rows.finish()?;
+        if self.dry_run {
+            return transaction.rollback().map_err(failed());
+        }
         transaction.commit().map_err(failed())
     }
 }

@@ -12,7 +12,7 @@ pub mod digest;
 pub mod envelope;
 pub mod error;
 pub mod export;
-mod fernet;
+pub mod fernet;
 mod files;
 pub mod import;
 pub mod instance;

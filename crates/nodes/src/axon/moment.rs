@@ -15,6 +15,11 @@ impl Moment {
         Self(whole.unwrap_or(timestamp))
     }
 
+    /// For a clock.
+    pub fn timestamp(self) -> Timestamp {
+        self.0
+    }
+
     /// From `2025-10-05T01:25:57.253889+00:00`. One without an offset is taken for UTC, which is the only zone that Axon keeps.
     pub fn from_iso(text: &str) -> Option<Self> {
         text.parse().ok().map(Self::at).or_else(|| Self::from_sql(text))

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::chunks::{self, Flaw, FlawKind};
 use super::database::{self, Holder, HolderKind};
@@ -28,6 +28,23 @@ pub struct Request<'a> {
     pub looks: u32,
     /// How long to wait before each look.
     pub pause: Duration,
+    /// Only content of which a file was written since.
+    pub since: Option<Since>,
+}
+
+/// What is worth a second look.
+#[derive(Debug, Clone)]
+pub struct Since {
+    /// Written at this time or later.
+    pub at: SystemTime,
+    /// But for these, of which a copy was made.
+    pub kept: BTreeSet<Digest>,
+}
+
+impl Since {
+    fn is_passed_over(&self, folder: &Path, manifest: &ContentManifest) -> bool {
+        self.kept.contains(&manifest.content_hash) || !chunks::is_touched(folder, manifest, self.at)
+    }
 }
 
 /// What came of it.
@@ -89,7 +106,7 @@ pub fn verify(request: &Request<'_>) -> Result<Verification> {
             Ok(None) => {}
             Ok(Some(manifest)) => {
                 named.insert(manifest.content_hash);
-                verification.look(request.chunks, holder, manifest, &mut sound);
+                verification.look(request, holder, manifest, &mut sound);
             }
             Err(error) => verification.unusable.push(error.to_string()),
         }
@@ -110,15 +127,19 @@ pub fn verify(request: &Request<'_>) -> Result<Verification> {
 impl Verification {
     fn look(
         &mut self,
-        root: &Path,
+        request: &Request<'_>,
         holder: Holder,
         manifest: ContentManifest,
         sound: &mut BTreeSet<Digest>,
     ) {
+        let folder = request.chunks.join(manifest.content_hash.to_string());
+        if request.since.as_ref().is_some_and(|since| since.is_passed_over(&folder, &manifest)) {
+            return;
+        }
         self.contents += 1;
         self.chunks += manifest.chunk_hashes.len() as u64;
         let content_hash = manifest.content_hash;
-        let (flaws, bytes) = chunks::examine(&root.join(content_hash.to_string()), &manifest);
+        let (flaws, bytes) = chunks::examine(&folder, &manifest);
         self.bytes += bytes;
         if flaws.is_empty() {
             sound.insert(content_hash);
@@ -176,6 +197,30 @@ impl Verification {
             (true, false) => self.outdated.push(fault.holder),
         }
     }
+}
+
+/// Every content that a database names: whose, and what; rows whose manifest cannot be used are passed over.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn named(path: &Path) -> Result<Vec<(String, Digest)>> {
+    Ok(manifests(path)?.into_iter().map(|(of, manifest)| (of, manifest.content_hash)).collect())
+}
+
+/// The manifest of every content that a database names, and whose it is; those that cannot be used are passed over.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn manifests(path: &Path) -> Result<Vec<(String, ContentManifest)>> {
+    let connection = database::open(path)?;
+    let mut all = Vec::new();
+    database::each_manifest(&connection, path, &HolderKind::ALL, |holder, text| {
+        if let Ok(Some(manifest)) = ContentManifest::from_text(text, &holder.name) {
+            all.push((holder.name, manifest));
+        }
+        Ok(())
+    })?;
+    Ok(all)
 }
 
 /// A `.manifest` that Axon keeps beside chunks it has read, to notice when a peer encrypted them again.

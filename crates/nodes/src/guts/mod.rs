@@ -16,16 +16,20 @@ use crate::manifest::Note;
 use crate::node::Node;
 
 /// What a person must know before trusting a backup of this node: what is not on disk, what the node does not read, where the key is not.
+/// Each stands with the component that it is about.
 ///
 /// # Errors
 /// If a folder cannot be listed, or a path of the profile has a placeholder without a value.
-pub fn warnings(node: &Node) -> Result<Vec<Note>> {
+pub fn warnings(node: &Node) -> Result<Vec<(&'static str, Note)>> {
     let config = node.component("config")?.path;
     let key = node.component("key")?.path;
     let mut notes = Vec::new();
-    notes.extend(store(&node.component("objects")?.path));
-    notes.extend(settings(&config, &key));
-    notes.extend(sparse(&node.component("data")?.path)?);
+    notes.extend(store(&node.component("objects")?.path).map(|note| ("data", note)));
+    notes.extend(settings(&config, &key).into_iter().map(|note| ("config", note)));
+    let data = node.component("data")?.path;
+    if data.is_dir() {
+        notes.extend(sparse(&data)?.map(|note| ("data", note)));
+    }
     Ok(notes)
 }
 

@@ -17,11 +17,18 @@ pub enum Scenario {
 /// Every scenario in the order of the guide.
 pub const ALL: [Scenario; 3] = [Scenario::NewDisk, Scenario::NewServer, Scenario::NoBackup];
 
+/// What is measured of a start.
+pub const RESTART: &str = "node restart";
+/// What is measured of a restore from this machine.
+pub const FROM_NEAR: &str = "restore from a local repository";
+/// What is measured of a restore from elsewhere.
+pub const FROM_AFAR: &str = "restore from a bucket";
+
 /// The guide's targets: what is done, and how long it may take.
 pub const TARGETS: [(&str, Duration); 4] = [
-    ("node restart", Duration::from_secs(60)),
-    ("restore from a local repository", Duration::from_secs(30 * 60)),
-    ("restore from a bucket", Duration::from_secs(60 * 60)),
+    (RESTART, Duration::from_secs(60)),
+    (FROM_NEAR, Duration::from_secs(30 * 60)),
+    (FROM_AFAR, Duration::from_secs(60 * 60)),
     ("resync from the network", Duration::from_secs(4 * 60 * 60)),
 ];
 

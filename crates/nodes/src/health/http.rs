@@ -1,14 +1,13 @@
 //! A look over HTTP: the status, a value in the JSON that is answered, and whether a number goes on.
 
 use std::io::Read;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use reqwest::blocking::Client;
-use rustls::crypto::ring;
-use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value;
+
+use crate::web::{client, told};
 
 /// What is read of an answer, in bytes: a node's state in JSON is far smaller.
 const MAX_ANSWER: u64 = 8 << 20;
@@ -28,7 +27,7 @@ pub(super) struct Wanted<'a> {
 
 /// What was seen, or what is wrong. Each request has `patience`.
 pub(super) fn look(url: &str, wanted: &Wanted<'_>, patience: Duration) -> Result<String, String> {
-    let client = client(url, patience)?;
+    let client = client(url, patience).map_err(|error| format!("{url}: {error}"))?;
     let first = get(&client, url)?;
     let Some(value) = value(&first, wanted)? else {
         return Ok(format!("{url}: {}", first.status));
@@ -128,46 +127,4 @@ fn number(value: &Value) -> Option<u64> {
         },
         _ => None,
     }
-}
-
-fn client(url: &str, patience: Duration) -> Result<Client, String> {
-    let builder = Client::builder()
-        .tls_backend_preconfigured(tls()?)
-        .user_agent(concat!("nodekeep/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(patience)
-        .timeout(patience);
-    // A node on this machine is never behind a proxy.
-    let host = reqwest::Url::parse(url).map_err(|error| format!("{url}: {error}"))?;
-    let is_here = host
-        .host_str()
-        .is_some_and(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."));
-    let builder = if is_here { builder.no_proxy() } else { builder };
-    builder.build().map_err(|error| told(&error))
-}
-
-/// The machine's authorities, or Mozilla's where it has none.
-fn tls() -> Result<ClientConfig, String> {
-    let own = rustls_native_certs::load_native_certs().certs;
-    let mut roots = RootCertStore::empty();
-    if own.is_empty() {
-        roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.to_vec());
-    } else {
-        roots.add_parsable_certificates(own);
-    }
-    ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
-        .map_err(|error| error.to_string())
-}
-
-/// With its causes, which say more than it does.
-fn told(error: &reqwest::Error) -> String {
-    let mut told = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        told.push_str(": ");
-        told.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    told
 }

@@ -9,7 +9,8 @@ use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,8 @@ use crate::error::{Error, Result};
 use crate::node::check_name;
 use crate::process::Process;
 
+/// A program that is being started holds copies of our locks until it runs: for a moment nobody else does.
+const LOCK_PATIENCE: Duration = Duration::from_secs(1);
 /// Above this size in bytes a journal in which nothing is held begins anew.
 const LONG: u64 = 64 << 10;
 /// Tells one start of the machine from the next.
@@ -95,7 +98,7 @@ impl Journal {
     pub fn open(folder: &Path, node: &str, now: Timestamp) -> Result<Self, HoldError> {
         check_name(node)?;
         make_private(folder)?;
-        let lock = lock(folder, node)?;
+        let lock = lock_within(folder, node, LOCK_PATIENCE)?;
         let path = path_of(folder, node);
         let mut file = open(&path)?;
         sync_folder(folder)?;
@@ -154,11 +157,7 @@ impl Journal {
 
     /// On the disk when it returns.
     fn append(&mut self, event: Event) -> Result<()> {
-        let fail = |source| Error::File {
-            path: self.path.clone(),
-            action: "the journal cannot be written",
-            source,
-        };
+        let fail = |source| Error::file(self.path.clone(), "the journal cannot be written")(source);
         let mut line = serde_json::to_vec(&event).map_err(|error| fail(error.into()))?;
         line.push(b'\n');
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
@@ -222,6 +221,18 @@ fn path_of(folder: &Path, node: &str) -> PathBuf {
     folder.join(format!("{node}.journal"))
 }
 
+fn lock_within(folder: &Path, node: &str, patience: Duration) -> Result<File, HoldError> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match lock(folder, node) {
+            Err(HoldError::Busy { .. }) if Instant::now() < deadline => {
+                thread::sleep(patience / 50);
+            }
+            result => return result,
+        }
+    }
+}
+
 fn lock(folder: &Path, node: &str) -> Result<File, HoldError> {
     let path = folder.join(format!("{node}.lock"));
     let file = open(&path)?;
@@ -250,7 +261,7 @@ fn read(
     path: &Path,
     cut: bool,
 ) -> Result<(BTreeMap<HoldId, Outstanding>, u64), HoldError> {
-    let fail = |source| Error::File { path: path.to_path_buf(), action: "cannot be read", source };
+    let fail = |source| Error::file(path.to_path_buf(), "cannot be read")(source);
     let mut text = Vec::new();
     file.seek(SeekFrom::Start(0)).map_err(fail)?;
     file.read_to_end(&mut text).map_err(fail)?;

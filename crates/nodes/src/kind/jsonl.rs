@@ -125,7 +125,7 @@ fn open(path: &Path) -> Result<(File, u64)> {
     let metadata = path.metadata().map_err(Error::file(path, "look at"))?;
     if !metadata.is_file() {
         let source = io::Error::new(io::ErrorKind::InvalidInput, "this is not a file");
-        return Err(Error::File { path: path.to_owned(), action: "read", source });
+        return Err(Error::file(path.to_owned(), "read")(source));
     }
     let file = File::open(path).map_err(Error::file(path, "open"))?;
     let length = file.metadata().map_err(Error::file(path, "look at"))?.len();

@@ -2,8 +2,13 @@
 //!
 //! To capture is to make what is in use fit to be read. A kind leaves what it must copy in a staging folder and says, as grafts, what is to be
 //! read instead of what lies there; everything else is read in place, once, by whoever makes the snapshot.
+//!
+//! What is captured as files comes back as files. What a program gave goes back through a program: [`back`].
 
+pub mod applets;
+pub mod back;
 pub mod chain;
+pub mod chunks;
 pub mod dump;
 pub mod files;
 pub mod git;
@@ -15,12 +20,12 @@ pub mod sqlite;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
-use crate::manifest::Note;
+use crate::error::{Error, Result};
+use crate::manifest::{Missing, Note};
 use crate::position::Position;
 use crate::profile::{JsonlRule, Kind, SqliteRule, Variables};
 
@@ -38,16 +43,19 @@ pub fn capture(kind: &Kind, request: &Request<'_>) -> Result<Captured> {
         Kind::Rocksdb | Kind::Leveldb => lsm::capture(request),
         Kind::Postgres(rule) => postgres::capture(request, rule),
         Kind::Command(rule) => dump::capture(request, rule),
+        Kind::AxonChunks(rule) => chunks::capture(request, rule),
+        Kind::AxonApplets(rule) => applets::capture(request, rule),
     }
 }
 
-/// Checks a copy that nobody uses, by the rules of its kind. `patience` is for what is started to check it.
+/// Checks a copy that nobody uses, by the rules of its kind and against the copies of others. `patience` is for what is started to check it.
 ///
 /// # Errors
 /// Those of the kind, if the copy cannot be looked at.
 pub fn verify(
     kind: &Kind,
     path: &Path,
+    others: &Others,
     variables: &Variables,
     patience: Duration,
 ) -> Result<Verified> {
@@ -60,6 +68,67 @@ pub fn verify(
         Kind::Rocksdb | Kind::Leveldb => lsm::verify(path),
         Kind::Postgres(rule) => postgres::verify(path, rule, patience),
         Kind::Command(rule) => dump::verify(path, rule, variables, patience),
+        Kind::AxonChunks(rule) => chunks::verify(path, rule, others),
+        Kind::AxonApplets(_) => applets::verify(path),
+    }
+}
+
+/// What was read, and since when it may have changed.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading<'a> {
+    /// When capturing began.
+    pub since: SystemTime,
+    /// Paths in whose place copies were read.
+    pub staged: &'a [PathBuf],
+}
+
+/// What a kind sees of a component once all of it was read, although nothing held it still: notes, and whether it is torn.
+///
+/// # Errors
+/// If it cannot be looked at any more.
+pub fn look_back(
+    kind: &Kind,
+    path: &Path,
+    others: &Others,
+    reading: &Reading<'_>,
+) -> Result<Captured> {
+    match kind {
+        Kind::AxonChunks(rule) => chunks::look_back(path, rule, others, reading),
+        _ => Ok(Captured::default()),
+    }
+}
+
+/// Looks at a component that is in use, where its kind can tell what is wrong from what only changes; `None` where it cannot.
+///
+/// # Errors
+/// If it cannot be looked at.
+pub fn verify_live(kind: &Kind, path: &Path, others: &Others) -> Result<Option<Verified>> {
+    match kind {
+        Kind::AxonChunks(rule) => chunks::verify_live(path, rule, others).map(Some),
+        Kind::AxonApplets(rule) => applets::verify_live(path, rule, others).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// What a snapshot without this component lacks, where the kind can name it.
+///
+/// # Errors
+/// If what names it cannot be read.
+pub fn left_out(kind: &Kind, others: &Others) -> Result<Vec<Missing>> {
+    match kind {
+        Kind::AxonChunks(rule) => chunks::left_out(rule, others),
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Puts a restored copy in order before the node starts on it; says what was done.
+///
+/// # Errors
+/// If it cannot be looked at or changed.
+pub fn mend(kind: &Kind, path: &Path) -> Result<Vec<String>> {
+    match kind {
+        Kind::AxonChunks(_) => chunks::mend(path),
+        _ => Ok(Vec::new()),
     }
 }
 
@@ -76,6 +145,27 @@ pub fn recognise(path: &Path) -> Option<Kind> {
     tests.into_iter().find_map(|(is_one, kind)| is_one(path).then_some(kind))
 }
 
+/// Where other components lie, by their names.
+pub type Others = BTreeMap<String, Other>;
+
+/// Where another component lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Other {
+    /// Its copy, which nobody uses; the same as `live` where it is not copied.
+    pub copy: PathBuf,
+    /// What the node uses.
+    pub live: PathBuf,
+}
+
+/// What of a component is wanted, for kinds that can choose.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Only things of these names; empty: all.
+    pub select: Vec<String>,
+    /// Without content that can be fetched later.
+    pub skip_chunks: bool,
+}
+
 /// What is asked of a kind.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
@@ -89,6 +179,44 @@ pub struct Request<'a> {
     pub variables: &'a Variables,
     /// How long it may be tried.
     pub patience: Duration,
+    /// Where other components lie.
+    pub others: &'a Others,
+    /// What of it is wanted.
+    pub choice: &'a Choice,
+}
+
+/// No other component.
+static NOBODY: Others = BTreeMap::new();
+/// All of it.
+static WHOLE: Choice = Choice { select: Vec::new(), skip_chunks: false };
+
+impl<'a> Request<'a> {
+    /// All of something that stands alone, and of which nothing is remembered.
+    pub fn alone(
+        path: &'a Path,
+        staging: &'a Path,
+        variables: &'a Variables,
+        patience: Duration,
+    ) -> Self {
+        let (others, choice) = (&NOBODY, &WHOLE);
+        Self { path, staging, memory: None, variables, patience, others, choice }
+    }
+
+    /// Another component that this one cannot do without.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if it does not lie here.
+    pub fn other(&self, name: &str) -> Result<&Other> {
+        other(self.others, name, self.path)
+    }
+}
+
+/// Another component, for the one at `path`.
+fn other<'a>(others: &'a Others, name: &str, path: &Path) -> Result<&'a Other> {
+    others.get(name).ok_or_else(|| Error::Unsupported {
+        path: path.to_owned(),
+        reason: format!("it needs the component `{name}`, which is not there"),
+    })
 }
 
 /// What came of it.
@@ -106,6 +234,10 @@ pub struct Captured {
     pub is_torn: bool,
     /// For the next capture of this, on this machine.
     pub memory: Option<serde_json::Value>,
+    /// What belongs to it and is not in the copy, where the kind can name it.
+    pub missing: Vec<Missing>,
+    /// Components whose copies are older than what was found here: they are to be captured again, and then this.
+    pub outdated: Vec<String>,
 }
 
 /// At a path, something else is read.

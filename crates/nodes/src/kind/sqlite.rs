@@ -68,7 +68,7 @@ fn header(path: &Path) -> Result<Vec<u8>> {
     let metadata = path.metadata().map_err(Error::file(path, "look at"))?;
     if !metadata.is_file() {
         let source = io::Error::new(io::ErrorKind::InvalidInput, "this is not a file");
-        return Err(Error::File { path: path.to_owned(), action: "read", source });
+        return Err(Error::file(path.to_owned(), "read")(source));
     }
     let mut header = Vec::new();
     let file = File::open(path).map_err(Error::file(path, "open"))?;
@@ -157,11 +157,11 @@ fn failure(path: &Path, copy: &Path, patience: Duration, error: rusqlite::Error)
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => locked(path, patience),
         Some(ErrorCode::DiskFull) => {
             let source = source(io::ErrorKind::StorageFull);
-            Error::File { path: copy.to_owned(), action: "copy the database", source }
+            Error::file(copy.to_owned(), "copy the database")(source)
         }
         Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             let source = source(io::ErrorKind::Other);
-            Error::File { path: path.to_owned(), action: "copy the database", source }
+            Error::file(path.to_owned(), "copy the database")(source)
         }
         _ => Error::Damaged { path: path.to_owned(), reason: error.to_string() },
     }

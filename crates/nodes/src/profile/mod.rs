@@ -125,6 +125,8 @@ pub struct Component {
     pub exclude: Vec<String>,
     /// Whether it makes a copy the same node: a test instance does not get it.
     pub identity: bool,
+    /// Whether it is captured only when it is named: it repeats, in another form, what others hold.
+    pub on_request: bool,
 }
 
 /// Something in a component with a kind of its own.
@@ -159,6 +161,10 @@ pub enum Kind {
     Git,
     /// What a program writes to standard output.
     Command(CommandRule),
+    /// Encrypted content of an Axon, in chunks that the rows of its database name.
+    AxonChunks(AxonChunksRule),
+    /// Applets of an Axon with all that belongs to them, as a backup directory of Axon's own.
+    AxonApplets(AxonAppletsRule),
 }
 
 impl Kind {
@@ -174,6 +180,17 @@ impl Kind {
             Self::Postgres(_) => "postgres",
             Self::Git => "git",
             Self::Command(_) => "command",
+            Self::AxonChunks(_) => "axon-chunks",
+            Self::AxonApplets(_) => "axon-applets",
+        }
+    }
+
+    /// The components that it cannot do without.
+    pub fn others(&self) -> Vec<&str> {
+        match self {
+            Self::AxonChunks(rule) => vec![&rule.database],
+            Self::AxonApplets(rule) => vec![&rule.database, &rule.chunks, &rule.environment],
+            _ => Vec::new(),
         }
     }
 }
@@ -224,6 +241,19 @@ pub struct PostgresRule {
     pub method: PostgresMethod,
     /// Connection string with placeholders, without a password: that comes from `~/.pgpass` or a service file.
     pub connection: String,
+    /// For a dump: when it goes back.
+    pub restore_while: RestoreWhile,
+}
+
+/// When a dump goes back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestoreWhile {
+    /// While the node is stopped: a database that it would write to meanwhile.
+    #[default]
+    Stopped,
+    /// While it runs: the node itself takes it.
+    Running,
 }
 
 /// A program that writes a dump.
@@ -233,8 +263,28 @@ pub struct CommandRule {
     pub dump: Line,
     /// Reads it from standard input.
     pub restore: Option<Line>,
+    /// When that runs.
+    pub restore_while: RestoreWhile,
     /// Checks one that lies at `{file}`.
     pub check: Option<Line>,
+}
+
+/// Chunks of an Axon.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AxonChunksRule {
+    /// The component whose rows name them.
+    pub database: String,
+}
+
+/// Applets of an Axon.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AxonAppletsRule {
+    /// The component that holds their rows.
+    pub database: String,
+    /// The component that holds their content.
+    pub chunks: String,
+    /// The component with the secret that opens the instance's key.
+    pub environment: String,
 }
 
 /// A command of a profile, with placeholders.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use self::check::check;
-use super::{FenceKind, HoldMethod, Priority, Profile};
+use super::{FenceKind, HoldMethod, Priority, Profile, RestoreWhile};
 use crate::error::{Error, Result};
 
 /// Reads a profile.
@@ -108,6 +108,8 @@ struct RawComponent {
     exclude: Vec<String>,
     #[serde(default)]
     identity: bool,
+    #[serde(default)]
+    on_request: bool,
 }
 
 #[derive(Deserialize)]
@@ -123,7 +125,7 @@ struct RawPart {
 
 /// Options of kinds.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawOptions {
     counts: Option<RawCounts>,
     chain: Option<RawChain>,
@@ -131,7 +133,11 @@ struct RawOptions {
     connection: Option<String>,
     dump: Option<RawLine>,
     restore: Option<RawLine>,
+    restore_while: Option<RestoreWhile>,
     check: Option<RawLine>,
+    database: Option<String>,
+    chunks: Option<String>,
+    environment: Option<String>,
 }
 
 #[derive(Deserialize)]

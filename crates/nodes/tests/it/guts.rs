@@ -164,14 +164,15 @@ fn what_no_backup_can_hold_is_said_loudly() {
         ..Default::default()
     };
     let node = Node::new(registration, profile).unwrap();
-    let codes =
-        || -> Vec<String> { warnings(&node).unwrap().into_iter().map(|note| note.code).collect() };
+    let codes = || -> Vec<String> {
+        warnings(&node).unwrap().into_iter().map(|(_, note)| note.code).collect()
+    };
     assert_eq!(codes(), ["not-on-disk", "configuration", "no-key"]);
 
     fs::write(config.join("config.yaml"), "api:\n  addr: '127.0.0.1:8080'\n").unwrap();
     fs::write(config.join("node.key"), "ab".repeat(32)).unwrap();
     let notes = warnings(&node).unwrap();
-    assert!(notes[1].text.contains("api.request_timeout_secs"), "{notes:?}");
+    assert!(notes[1].1.text.contains("api.request_timeout_secs"), "{notes:?}");
 
     fs::write(config.join("config.yaml"), "metrics: {enabled: true, addr: '127.0.0.1:9090'}\n")
         .unwrap();

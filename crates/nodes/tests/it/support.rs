@@ -47,13 +47,9 @@ impl Bench {
         self.number += 1;
         let staging = self.folder.path().join(format!("staging-{}", self.number));
         fs::create_dir(&staging).unwrap();
-        let request = Request {
-            path,
-            staging: &staging,
-            memory: self.memory.as_ref(),
-            variables: &Variables::new(),
-            patience: self.patience,
-        };
+        let variables = Variables::new();
+        let alone = Request::alone(path, &staging, &variables, self.patience);
+        let request = Request { memory: self.memory.as_ref(), ..alone };
         let captured = kind::capture(kind, &request)?;
         self.memory.clone_from(&captured.memory);
         Ok(captured)
@@ -128,7 +124,7 @@ fn put(with: &With, at: &Path, to: &Path) {
 
 /// Verifies a copy.
 pub fn verify(kind: &Kind, path: &Path) -> Verified {
-    kind::verify(kind, path, &Variables::new(), PATIENCE).unwrap()
+    kind::verify(kind, path, &Default::default(), &Variables::new(), PATIENCE).unwrap()
 }
 
 /// The codes of the notes of a capture.

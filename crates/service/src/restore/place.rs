@@ -63,6 +63,11 @@ fn covers(placement: &Placement, recorded: &Path, target: &Path) -> bool {
     })
 }
 
+/// A path below another, or that one itself.
+pub(super) fn join(base: &Path, inner: &Path) -> PathBuf {
+    if inner.as_os_str().is_empty() { base.to_owned() } else { base.join(inner) }
+}
+
 /// What was left out of a placement although it lies in it: components that the snapshot does not have, or that are not wanted.
 pub fn left_out(
     placement: &Placement,
@@ -113,7 +118,7 @@ impl Ground<'_> {
 }
 
 /// Where the engine puts a chosen path below its target: one root's content directly, one file by its name, several below their paths.
-fn inside(snapshot: &NodeSnapshot, placement: &Placement) -> PathBuf {
+pub(crate) fn inside(snapshot: &NodeSnapshot, placement: &Placement) -> PathBuf {
     let relative = |path: &Path| path.strip_prefix("/").unwrap_or(path).to_owned();
     match snapshot.record.snapshot.roots.as_slice() {
         [root] => {

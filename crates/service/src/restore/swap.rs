@@ -77,6 +77,28 @@ impl Swap {
         Ok(())
     }
 
+    /// Puts everything that lies in `staged` into `target`; what has the same name there goes to `aside`.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn adopt(&mut self, staged: &Path, target: &Path, aside: &Path) -> Result<()> {
+        let unread = || Error::file(staged, "cannot be read");
+        let mut replaces = false;
+        for entry in fs::read_dir(staged).map_err(unread())? {
+            let name = entry.map_err(unread())?.file_name();
+            let place = target.join(&name);
+            if place.symlink_metadata().is_ok() {
+                replaces = true;
+                self.rename(&place, &aside.join(&name), Evidence::Arrived);
+            }
+            self.rename(&staged.join(&name), &place, Evidence::Left);
+        }
+        if replaces {
+            self.aside.push(aside.to_owned());
+        }
+        Ok(())
+    }
+
     fn rename(&mut self, from: &Path, to: &Path, seen_by: Evidence) {
         self.renames.push(Rename { from: from.to_owned(), to: to.to_owned(), seen_by });
     }

@@ -146,6 +146,45 @@ fn components_can_be_chosen_and_the_snapshot_says_so() {
     drop(held);
 }
 
+/// What `sha256sum` says of a file.
+fn sha256sum(path: &std::path::Path) -> String {
+    let output = std::process::Command::new("sha256sum").arg(path).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().split(' ').next().unwrap().to_owned()
+}
+
+#[test]
+fn the_bytes_of_lines_that_are_stored_are_those_of_the_hash_that_is_told() {
+    let contents = [
+        "{\"a\":1}\n{\"a\":2}\n",
+        "{\"a\":1}\n{\"a\":2}\n{\"a\":",
+        "{\"a\":1}\n{\"a\":2}",
+        "{\"a\":1}\r\n\n\n{\"a\":2}\r\n{\"b",
+        "{\"a\":1}\n12",
+        "{\"torn",
+        "",
+    ];
+    for content in contents {
+        let machine = scene();
+        let held = database(&machine, 1);
+        lay(&machine.data(), &[("ledger/chain.jsonl", content)]);
+        let done = machine.back_up(&machine.node(PARTS));
+        // What is appended after the capture is not in it.
+        lay(&machine.data(), &[("ledger/chain.jsonl", &format!("{content}{{}}\n"))]);
+        let snapshot = machine.snapshots().pop().unwrap();
+        let elsewhere = machine.folder.join("elsewhere");
+        let moved = machine.node(PARTS).moved([("data".to_owned(), elsewhere.clone())].into());
+        let placements =
+            nodekeep_service::restore::place::placements(&snapshot, &moved, |_| true).unwrap();
+        nodekeep_service::restore::place::bring_all(&machine.ground(), &snapshot, &placements)
+            .unwrap();
+        let hashes = &done.manifest.components[0].hashes;
+        let stored = elsewhere.join("ledger/chain.jsonl");
+        assert_eq!(hashes["sha256"], sha256sum(&stored), "{content:?}: {}", read(&stored));
+        assert!(content.starts_with(&read(&stored)), "{content:?}");
+        drop(held);
+    }
+}
+
 #[test]
 fn nothing_is_left_behind_beside_the_data() {
     let machine = scene();
@@ -162,14 +201,49 @@ fn nothing_is_left_behind_beside_the_data() {
 }
 
 #[test]
-fn a_hook_that_fails_marks_the_snapshot() {
-    let machine = scene();
-    let held = database(&machine, 1);
-    let profile =
-        format!("{PARTS}\n[hooks]\nbefore-backup = [\"echo out of order >&2; exit 3\"]\n");
-    let done = machine.back_up(&machine.node(&profile));
-    assert!(!done.is_whole());
-    assert_eq!(done.manifest.hold_notes[0].code, "hook-failed");
-    assert!(done.manifest.hold_notes[0].text.contains("out of order"));
-    drop(held);
+fn a_hook_that_fails_hangs_or_is_killed_marks_the_snapshot_and_the_node_is_let_go() {
+    let cases = [
+        ("echo out of order >&2; exit 3", "out of order"),
+        ("sleep 1000", "did not end within 1 s"),
+        ("kill -9 $$", "signal 9"),
+    ];
+    let hold = "[hold]\nmethod = \"maintenance\"\nenter = \"echo enter >> {data}/../log\"\nexit = \"echo exit >> {data}/../log\"\n";
+    for moment in ["before-backup", "after-backup"] {
+        for (line, said) in cases {
+            let machine = scene();
+            let held = database(&machine, 1);
+            let hooks = format!("{moment} = [{{ run = \"{line}\", patience-secs = 1 }}]");
+            let profile = format!("{PARTS}\n{hold}[hooks]\n{hooks}\n");
+            let done = machine.back_up(&machine.node(&profile));
+            assert!(!done.is_whole(), "{moment}: {line}");
+            let [note] = done.manifest.hold_notes.as_slice() else { panic!("{:?}", done.manifest) };
+            assert_eq!(note.code, "hook-failed");
+            assert!(note.text.contains(moment) && note.text.contains(said), "{}", note.text);
+            assert_eq!(read(machine.folder.join("log")), "enter\nexit\n", "{moment}: {line}");
+            let snapshot = machine.snapshots().pop().unwrap();
+            assert_eq!(
+                snapshot.manifest.hold_notes, done.manifest.hold_notes,
+                "the snapshot says so"
+            );
+            drop(held);
+        }
+    }
+}
+
+#[test]
+fn a_hold_that_hangs_or_is_killed_costs_no_backup_and_is_told() {
+    for (line, said) in [("sleep 1000", "did not end within 1 s"), ("kill -9 $$", "signal 9")] {
+        let machine = scene();
+        let held = database(&machine, 1);
+        let profile = format!(
+            "{PARTS}\n[hold]\nmethod = \"maintenance\"\nenter = {{ run = \"{line}\", patience-secs = 1 }}\nexit = \"echo exit >> {{data}}/../log\"\n"
+        );
+        let done = machine.back_up(&machine.node(&profile));
+        assert!(!done.is_whole());
+        let note = &done.manifest.hold_notes[0];
+        assert!(note.code == "hold-failed" && note.text.contains(said), "{note:?}");
+        assert_eq!(read(machine.folder.join("log")), "exit\n", "who knows how far it came");
+        assert_eq!(done.manifest.missing().count(), 0, "all of it is there");
+        drop(held);
+    }
 }

@@ -2,5 +2,10 @@
 
 mod backup;
 mod drill;
+mod fences;
+mod giving;
 mod lab;
+mod live;
+mod notify;
 mod restore;
+mod schedule;

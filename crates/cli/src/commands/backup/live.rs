@@ -6,9 +6,10 @@ use nodekeep_repo::source::fs::FsSource;
 use nodekeep_service::loose;
 use serde_json::json;
 
-use super::{Backup, holds, missing, remember, repository_line, tell_unread, took};
+use super::{
+    Backup, conclude, document, holds, missing, remember, repository_line, tell_unread, took,
+};
 use crate::error::{Error, Result};
-use crate::exit;
 use crate::nodes;
 use crate::progress::Progress;
 use crate::render;
@@ -90,21 +91,11 @@ impl Backup {
             app.output.say(format!("{}: {}", note.code, render::path(note.text.as_bytes())))?;
         }
         tell_unread(app, &report)?;
-        app.output.document(&json!({
-            "snapshot": report.snapshot.map(|id| id.hex()),
-            "kind": kind.word(),
-            "position": captured.position,
-            "notes": captured.notes,
-            "counts": render::json::counts(&report.counts),
-            "unreadable": render::json::unreadable(&report.errors),
-            "seconds": report.elapsed.as_secs_f64(),
-        }))?;
-        if let Some(made) = &made {
-            made.confirm(app)?;
-        }
-        match report.errors.is_empty() && !captured.is_torn {
-            true => Ok(()),
-            false => Err(Error::Exit(exit::Class::Incomplete.exit_code())),
-        }
+        let mut told = document(&opened, &report, made.is_some());
+        told["kind"] = json!(kind.word());
+        told["position"] = json!(captured.position);
+        told["notes"] = json!(captured.notes);
+        let is_whole = report.errors.is_empty() && !captured.is_torn;
+        conclude(app, made.as_ref(), &told, is_whole)
     }
 }

@@ -1,14 +1,16 @@
 //! `nodekeep backup NODE`.
 
+use nodekeep_nodes::kind::Choice;
 use nodekeep_nodes::manifest::{Manifest, Note};
+use nodekeep_nodes::node::Node;
+use nodekeep_service::applets::component_of;
 use nodekeep_service::backup::{NodeBackup, is_failure};
 use nodekeep_service::capture::Wish;
 use serde_json::json;
 
-use super::{Backup, holds, remember, repository_line, still_missing, took};
+use super::{Backup, conclude, document, holds, remember, repository_line, still_missing, took};
 use crate::commands::snapshot::unreadable;
 use crate::error::{Error, Result};
-use crate::exit;
 use crate::nodes;
 use crate::progress::Progress;
 use crate::render;
@@ -27,7 +29,7 @@ impl Backup {
         options.cache = Some(app.home.cache(&opened.repository.id()));
         let progress = Progress::start(&app.output, "Backing up");
         let ground = nodes::ground(app, &state, &opened.repository, &progress)?;
-        let done = ground.backup(&node, &self.node_wish(), &options)?;
+        let done = ground.backup(&node, &self.node_wish(&node)?, &options)?;
         progress.close();
         opened.pin()?;
         remember(app, &opened, done.report.snapshot)?;
@@ -36,30 +38,34 @@ impl Backup {
         if !missing.is_empty() && !self.dry_run {
             app.output.say(format!("\nStill missing:\n{missing}"))?;
         }
-        app.output.document(&json!({
-            "node": name,
-            "snapshot": done.report.snapshot.map(|id| id.hex()),
-            "whole": done.is_whole(),
-            "manifest": nodes::manifest_document(&done.manifest),
-            "counts": render::json::counts(&done.report.counts),
-            "unreadable": render::json::unreadable(&done.report.errors),
-            "seconds": done.report.elapsed.as_secs_f64(),
-        }))?;
-        if let Some(made) = &made {
-            made.confirm(app)?;
-        }
-        match done.is_whole() {
-            true => Ok(()),
-            false => Err(Error::Exit(exit::Class::Incomplete.exit_code())),
-        }
+        let mut told = document(&opened, &done.report, made.is_some());
+        told["node"] = json!(name);
+        told["whole"] = json!(done.is_whole());
+        told["manifest"] = nodes::manifest_document(&done.manifest);
+        conclude(app, made.as_ref(), &told, done.is_whole())
     }
 
-    fn node_wish(&self) -> Wish {
+    fn node_wish(&self, node: &Node) -> Result<Wish> {
         let mut only = self.component.clone();
+        let mut skip = self.skip.clone();
         if self.consensus_only {
             only.push("consensus".to_owned());
         }
-        Wish { only, skip: self.skip.clone() }
+        let applets = component_of(node);
+        if let (Some((component, _)), true) = (applets, only.is_empty() && !self.select.is_empty())
+        {
+            only.push(component.name.clone());
+        }
+        match applets {
+            Some((component, _)) if self.skip_chunks && only.contains(&component.name) => {}
+            Some((_, rule)) if self.skip_chunks => skip.push(rule.chunks.clone()),
+            None if self.skip_chunks => {
+                return Err(Error::Options("--skip-chunks is for nodes with applets"));
+            }
+            _ => {}
+        }
+        let choice = Choice { select: self.select.clone(), skip_chunks: self.skip_chunks };
+        Ok(Wish { only, skip, choice })
     }
 }
 

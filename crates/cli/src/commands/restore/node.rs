@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 use nodekeep_nodes::fence::remedy::Remedy;
+use nodekeep_nodes::kind::back::WayBack;
 use nodekeep_nodes::node::Node;
+use nodekeep_nodes::system;
+use nodekeep_service::applets::component_of;
 use nodekeep_service::drill;
 use nodekeep_service::find::NodeSnapshot;
 use nodekeep_service::restore::place::{bring_all, placements};
-use nodekeep_service::restore::{Plan, Restored, Wish};
+use nodekeep_service::restore::{Plan, Restored, Wish, mend};
 use nodekeep_service::state::State;
 use serde_json::{Value, json};
 
@@ -29,7 +32,7 @@ impl Restore {
     pub fn node(&self, app: &App, target: &Target, snapshot: &NodeSnapshot) -> Result<()> {
         let state = nodes::state(app);
         let node = self.registered(&state, snapshot)?;
-        let wish = self.wish()?;
+        let wish = self.wish(&node)?;
         let all = target.repository.snapshots()?;
         let progress = Progress::start(&app.output, "Restoring");
         let ground = nodes::ground(app, &state, &target.repository, &progress)?;
@@ -41,7 +44,7 @@ impl Restore {
             return app.output.document(&plan_document(&node, snapshot, &plan));
         }
         // A refusal says all that the plan would say.
-        plan.refuse(node.name(), &wish)?;
+        plan.refuse(&node, &wish)?;
         app.output.say(&text)?;
         prompt::confirm(
             &app.output,
@@ -55,6 +58,13 @@ impl Restore {
         let restored = ground.restore_node(&node, snapshot, &all, &wish)?;
         progress.close();
         app.output.say(restored_text(&node, snapshot, &restored))?;
+        let is_near = !target.repository.store().location().contains("://");
+        if let Some(targets) = system::targets(&node, restored.took, restored.woke, is_near) {
+            app.output.say(format!(
+                "\nAgainst the targets of its guide:\n{}",
+                render::indent(targets.trim_end())
+            ))?;
+        }
         app.output.document(&restored_document(&node, snapshot, &restored))?;
         if restored.problems.is_empty() {
             return Ok(());
@@ -99,6 +109,9 @@ impl Restore {
         for name in &stripped {
             strip(&node, name)?;
         }
+        for note in mend(&node)? {
+            app.output.say(format!("Note: {note}"))?;
+        }
         app.output.say(format!(
             "Made a test instance of {} from snapshot {} in {} ({}).\nWithout its identity: {}.",
             snapshot.manifest.node,
@@ -120,19 +133,24 @@ impl Restore {
         }))
     }
 
-    fn wish(&self) -> Result<Wish> {
+    fn wish(&self, node: &Node) -> Result<Wish> {
+        let mut skip = self.skip.clone();
+        if let (Some((_, rule)), true) = (component_of(node), self.applets.skip_chunks) {
+            skip.push(rule.chunks.clone());
+        }
         let remedies = self.remedy.iter().map(|text| parse_remedy(text)).collect::<Result<_>>()?;
         Ok(Wish {
             only: self.component.clone(),
-            skip: self.skip.clone(),
+            skip,
             remedies,
             accept_rollback: self.accept_rollback.clone(),
             leave_stopped: self.leave_stopped,
+            skip_chunks: self.applets.skip_chunks,
         })
     }
 
     /// The node as it is registered here; on a bare machine as the snapshot carries it. Folders may be given anew.
-    fn registered(&self, state: &State, snapshot: &NodeSnapshot) -> Result<Node> {
+    pub(super) fn registered(&self, state: &State, snapshot: &NodeSnapshot) -> Result<Node> {
         let name = &snapshot.manifest.node;
         let node = match state.names()?.contains(name) {
             true => state.load(name)?,
@@ -178,6 +196,13 @@ fn plan_text(node: &Node, snapshot: &NodeSnapshot, plan: &Plan) -> String {
         .map(|placement| {
             format!("{} ({})", placement.target.display(), placement.components.join(", "))
         })
+        .chain(plan.given.iter().map(|given| {
+            let when = match given.way {
+                WayBack::WhileRunning => "through the running node",
+                _ => "through its program, while the node is stopped",
+            };
+            format!("{when} ({})", given.component)
+        }))
         .collect();
     let running = match plan.is_running {
         Some(true) => "it runs, and will be stopped and started",
@@ -214,6 +239,7 @@ fn restored_text(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) -> S
     let fields = render::fields(&[
         ("in place", lines(&restored.placed)),
         ("before it", lines(&restored.aside)),
+        ("given back", given_text(restored)),
         ("checks", format!("{} passed", render::count(checks as u64))),
         ("fence", restored.remedies.join("\n              ")),
         ("service", if restored.started { "started".to_owned() } else { String::new() }),
@@ -228,11 +254,19 @@ fn restored_text(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) -> S
         ("down", render::duration(restored.down)),
         ("time", render::took(restored.bytes, restored.took)),
     ]);
+    let notes: Vec<String> = restored.notes.iter().map(|note| format!("\nNote: {note}")).collect();
     format!(
-        "\nRestored the node {} from snapshot {}\n{fields}",
+        "\nRestored the node {} from snapshot {}\n{fields}{}",
         node.name(),
-        snapshot.record.id.short()
+        snapshot.record.id.short(),
+        notes.concat()
     )
+}
+
+fn given_text(restored: &Restored) -> String {
+    let line =
+        |(component, said): &(String, Vec<String>)| format!("{component}: {}", said.join("; "));
+    restored.given.iter().map(line).collect::<Vec<_>>().join("\n              ")
 }
 
 fn plan_document(node: &Node, snapshot: &NodeSnapshot, plan: &Plan) -> Value {
@@ -242,6 +276,11 @@ fn plan_document(node: &Node, snapshot: &NodeSnapshot, plan: &Plan) -> Value {
         "dry_run": true,
         "placements": plan.placements.iter().map(|placement| json!({
             "from": placement.recorded, "to": placement.target, "components": placement.components,
+        })).collect::<Vec<_>>(),
+        "given_back": plan.given.iter().map(|given| json!({
+            "component": given.component,
+            "from": given.placement.recorded,
+            "while": if given.way == WayBack::WhileRunning { "running" } else { "stopped" },
         })).collect::<Vec<_>>(),
         "without": plan.without,
         "running": plan.is_running,
@@ -258,12 +297,16 @@ fn restored_document(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) 
         "dry_run": false,
         "placed": restored.placed,
         "aside": restored.aside,
+        "given_back": restored.given.iter().map(|(component, said)| json!({
+            "component": component, "said": said,
+        })).collect::<Vec<_>>(),
         "bytes": restored.bytes,
         "remedies": restored.remedies,
         "started": restored.started,
         "health": restored.health.iter().map(|seen| json!({
             "name": seen.name, "well": seen.is_well, "detail": seen.detail,
         })).collect::<Vec<_>>(),
+        "notes": restored.notes,
         "problems": restored.problems,
         "down_seconds": restored.down.as_secs_f64(),
         "seconds": restored.took.as_secs_f64(),

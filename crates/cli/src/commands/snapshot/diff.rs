@@ -1,5 +1,7 @@
 //! `nodekeep snapshot diff`.
 
+mod live;
+
 use std::path::PathBuf;
 
 use clap::Args;
@@ -12,12 +14,13 @@ use serde_json::{Value, json};
 
 use super::reference_help;
 use crate::error::Result;
+use crate::nodes;
 use crate::refs::{self, Reference};
 use crate::render::{self, entry};
 use crate::session::App;
 use crate::target::{self, Target};
 
-/// Show what changed between two snapshots
+/// Show what changed between two snapshots, or since one
 #[derive(Debug, Args)]
 #[command(after_help = reference_help!("reader, collector or owner.", "\
 + added, - removed, M changed content, m changed owner, mode, attributes or time, T became something else.
@@ -25,13 +28,18 @@ use crate::target::{self, Target};
 Examples:
   nodekeep snapshot diff ./notes@latest~1 ./notes@latest
   nodekeep snapshot diff 4f2a91c0 backup.nkb --json
+  nodekeep snapshot diff relay1@latest --against-live
 
 Also spelled: backup diff."))]
 pub struct Diff {
     /// The older snapshot
     before: String,
     /// The newer snapshot
-    after: String,
+    #[arg(required_unless_present = "against_live", conflicts_with = "against_live")]
+    after: Option<String>,
+    /// Of a node: against what lies on this machine now, with the fence's view
+    #[arg(long)]
+    against_live: bool,
     /// Bases of an incremental or differential file, if they do not lie beside it
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
@@ -49,7 +57,10 @@ struct Tally {
 impl Diff {
     pub fn run(&self, app: &App) -> Result<()> {
         let before = target::open(app, &self.before, &self.base)?;
-        let after = self.after(app, &before)?;
+        let Some(after) = &self.after else {
+            return live::run(app, &before);
+        };
+        let after = self.after(app, &before, after)?;
         let (a, b) = (before.reader()?, after.reader()?);
         let (tally, values) = compare(app, (&a, &before), (&b, &after))?;
         app.output.say(format!(
@@ -78,11 +89,11 @@ impl Diff {
     }
 
     /// The second snapshot; of the same repository unless one of them is a file, so that a passphrase is asked for once.
-    fn after(&self, app: &App, before: &Target) -> Result<Target> {
-        let reference = refs::parse(&self.after)?;
+    fn after(&self, app: &App, before: &Target, after: &str) -> Result<Target> {
+        let reference = refs::parse(after)?;
         let is_file = |reference: &Reference| matches!(reference, Reference::File(_));
         match is_file(&reference) || is_file(&refs::parse(&self.before)?) {
-            true => target::open(app, &self.after, &self.base),
+            true => target::open(app, after, &self.base),
             false => target::find(before.repository.clone(), &reference),
         }
     }
@@ -98,11 +109,8 @@ fn steps(before: &Target, after: &Target) -> Result<Vec<String>> {
         all
     };
     let (before, after) = (total(&before?), total(&after?));
-    let step = |(name, from, to): (&str, u64, u64)| match to.checked_sub(from) {
-        Some(more) => format!("{} more {name}", render::count(more)),
-        None => format!("{} fewer {name}", render::count(from - to)),
-    };
-    Ok(before.steps(&after).into_iter().map(step).collect())
+    let steps = before.steps(&after).into_iter();
+    Ok(steps.map(|(name, from, to)| nodes::step_text(name, from, to)).collect())
 }
 
 fn compare(

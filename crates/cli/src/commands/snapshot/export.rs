@@ -1,5 +1,7 @@
 //! `nodekeep snapshot export` and `decrypt`: a snapshot as one file.
 
+mod axon;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,6 +16,7 @@ use nodekeep_repo::source::snapshot::SnapshotSource;
 use serde_json::json;
 
 use super::{reference_help, unreadable};
+use crate::commands::applets::Choosing;
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::portable;
@@ -22,7 +25,7 @@ use crate::render::{self, shell};
 use crate::session::App;
 use crate::target::{self, Target};
 
-/// Write a snapshot into one file: sealed (.nkb), or an ordinary tar archive
+/// Write a snapshot into one file: sealed (.nkb), or an ordinary tar archive; applets as Axon's own backup
 #[derive(Debug, Args)]
 #[command(after_help = reference_help!("reader or owner.", "\
 A .nkb file is sealed to a passphrase (asked for, or NODEKEEP_NEW_PASSPHRASE[_FILE]) or to recipients, under keys of its own; it restores on any machine that has this program. A tar archive is not encrypted: any tar opens it.
@@ -32,12 +35,13 @@ Examples:
   nodekeep snapshot export latest --output notes.nkb --recipient age1…
   nodekeep snapshot export latest --output notes.tar.zst
   nodekeep snapshot export ./notes@latest --format tar | tar tv
+  nodekeep snapshot export --format axon board /mnt/usb --select MimsTris --rekey --recipient other.pem
 
 Also spelled: backup export."))]
 pub struct Export {
     /// Which snapshot
     snapshot: String,
-    /// Only these paths (tar archives)
+    /// Only these paths (tar archives); with --format axon the folder to write into
     #[arg(value_name = "SUBPATH")]
     subpaths: Vec<String>,
     /// The file to write; without it a tar archive goes to standard output
@@ -49,7 +53,7 @@ pub struct Export {
     /// Compression level of a tar archive
     #[arg(long, value_name = "N")]
     level: Option<u32>,
-    /// Seal a .nkb file to this age or SSH key, or those in @FILE, instead of a passphrase
+    /// Seal a .nkb file to this age or SSH key, or those in @FILE, instead of a passphrase; with --format axon and --rekey the file with an instance's public key
     #[arg(long = "recipient", value_name = "KEY")]
     recipients: Vec<String>,
     /// Seal a .nkb file to a passphrase; this is the default
@@ -58,6 +62,8 @@ pub struct Export {
     /// Bases of an incremental or differential file, if they do not lie beside it
     #[arg(long, value_name = "FILE")]
     base: Vec<PathBuf>,
+    #[command(flatten)]
+    applets: Choosing,
 }
 
 /// Turn a sealed portable file into an ordinary tar archive
@@ -94,6 +100,7 @@ enum Format {
     TarZst,
     #[value(name = "tar.br")]
     TarBr,
+    Axon,
 }
 
 impl Format {
@@ -124,7 +131,7 @@ impl Format {
 
     fn tar(self) -> Option<TarFormat> {
         match self {
-            Self::Nkb => None,
+            Self::Nkb | Self::Axon => None,
             Self::Tar => Some(TarFormat::Tar),
             Self::TarGz => Some(TarFormat::Gz),
             Self::TarZst => Some(TarFormat::Zst),
@@ -135,6 +142,14 @@ impl Format {
 
 impl Export {
     pub fn run(&self, app: &App) -> Result<()> {
+        if self.format == Some(Format::Axon) {
+            return self.axon(app);
+        }
+        if self.applets.is_meant() || self.applets.skip_chunks {
+            return Err(Error::Options(
+                "--select, --skip-chunks and --rekey are for applets: --format axon",
+            ));
+        }
         let format = Format::choose(self.format, self.output.as_deref())?;
         let target = target::open(app, &self.snapshot, &self.base)?;
         target.repository.needs_data()?;
@@ -300,7 +315,7 @@ impl Decrypt {
         let format = Format::choose(self.format, self.output.as_deref())?;
         let tar = format
             .tar()
-            .ok_or(Error::Options("it is sealed already; --output names a tar archive"))?;
+            .ok_or(Error::Options("it is decrypted into a tar archive and nothing else"))?;
         let repository = portable::open(app, &self.file, &self.base)?;
         let record = nodekeep_repo::portable::newest(&repository)?;
         let target = Target { repository, record, inside: None };

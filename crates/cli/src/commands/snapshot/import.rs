@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use nodekeep_nodes::relay;
 use nodekeep_repo::backup::{BackupOptions, BackupReport};
 use nodekeep_repo::source::Source;
 use nodekeep_repo::source::snapshot::SnapshotSource;
 use nodekeep_repo::source::tar::TarSource;
-use nodekeep_service::import::{OldBackup, OldPart};
 use serde_json::json;
 
 use super::export::options_of;
@@ -36,9 +34,10 @@ Role: writer; for a portable file also its passphrase or a recipient's key (--id
 Examples:
   nodekeep snapshot import backup.nkb
   nodekeep snapshot import old-backup.tar.gz --as /srv/data --tag from=tar
-  nodekeep snapshot import backups/backup-2025-09-18T16-08-34-266Z --node relay1")]
+  nodekeep snapshot import backups/backup-2025-09-18T16-08-34-266Z --node relay1
+  nodekeep snapshot import applet_backups/backup_20251014_224121 --node board")]
 pub struct Import {
-    /// A .nkb file, a tar archive, or a folder that Relay's own backup left
+    /// A .nkb file, a tar archive, or a folder that a node's own tool left: Relay, Axon
     file: PathBuf,
     /// The path that an archive's content stands for [default: the archive's own path without its ending]
     #[arg(long = "as", value_name = "PATH")]
@@ -97,33 +96,12 @@ impl Import {
         ))?;
         let state = nodes::state(app);
         let node = state.load(name)?;
-        let data = match node.registration.paths.get("data") {
-            Some(data) if node.profile.name == "relay" => data.clone(),
-            _ => {
-                let profile = node.profile.name.clone();
-                return Err(Error::NotForProfile { node: name.to_owned(), profile });
-            }
-        };
         let folder = self.file.canonicalize().map_err(Error::file(&self.file, "find"))?;
-        let found = relay::import::read(&folder)?;
-        app.output.say(found.report().join("\n"))?;
-        let old = OldBackup {
-            taken_at: found.taken_at.as_deref().and_then(|text| text.parse().ok()),
-            parts: found
-                .parts
-                .iter()
-                .map(|part| OldPart {
-                    component: part.component.to_owned(),
-                    read: folder.join(&part.from),
-                    belongs: data.join(&part.to),
-                })
-                .collect(),
-            missing: found
-                .missing
-                .iter()
-                .map(|(name, why)| ((*name).to_owned(), why.clone()))
-                .collect(),
-        };
+        let old = nodekeep_nodes::old::read(&node, &folder)?.ok_or_else(|| {
+            let profile = node.profile.name.clone();
+            Error::NoOldTool { node: name.to_owned(), profile }
+        })?;
+        app.output.say(render::path(old.report.join("\n").as_bytes()).replace("\\n", "\n"))?;
         let options = BackupOptions { tags: self.tag.clone(), ..own_options(app) };
         let opened = app.open(Need::Write)?;
         let progress = Progress::start(&app.output, "Importing");

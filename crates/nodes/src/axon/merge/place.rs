@@ -70,7 +70,7 @@ impl<'a> Placing<'a> {
             let here = self.folder(&content.manifest);
             let (flaws, _) = chunks::examine(&here, &content.manifest);
             if flaws.is_empty() {
-                forget_another(&here, &content.manifest)?;
+                self.forget_another(&here, &content.manifest)?;
                 continue;
             }
             if self.merging.skip_chunks {
@@ -78,7 +78,7 @@ impl<'a> Placing<'a> {
                 continue;
             }
             self.copy(content, &here, &holder, merged)?;
-            forget_another(&here, &content.manifest)?;
+            self.forget_another(&here, &content.manifest)?;
         }
         Ok(())
     }
@@ -90,7 +90,7 @@ impl<'a> Placing<'a> {
         holder: &str,
         merged: &mut Merged,
     ) -> Result<()> {
-        if !files::is_folder(here) {
+        if !self.merging.dry_run && !files::is_folder(here) {
             files::make_folder(here)?;
             self.new_folders.push(here.to_owned());
         }
@@ -100,7 +100,9 @@ impl<'a> Placing<'a> {
             }
             match chunks::read(&content.folder, &content.manifest, index) {
                 Ok(bytes) => {
-                    files::write_whole(&here.join(chunks::name(index)), &bytes)?;
+                    if !self.merging.dry_run {
+                        files::write_whole(&here.join(chunks::name(index)), &bytes)?;
+                    }
                     merged.chunks += 1;
                 }
                 Err(mut flaw) => {
@@ -114,18 +116,18 @@ impl<'a> Placing<'a> {
         Ok(())
     }
 
+    /// Removes the `.manifest` of another encryption: Axon would take these chunks for stale and delete them at the next read.
+    fn forget_another(&self, folder: &Path, manifest: &ContentManifest) -> Result<()> {
+        let path = folder.join(CACHE);
+        let Some(text) = files::read_text(&path, MOST_BYTES as u64)? else { return Ok(()) };
+        let cached = ContentManifest::from_text(&text, CACHE).ok().flatten();
+        if self.merging.dry_run || cached.is_some_and(|cached| cached.iv == manifest.iv) {
+            return Ok(());
+        }
+        fs::remove_file(&path).map_err(Error::file(&path, "cannot be removed"))
+    }
+
     fn folder(&self, manifest: &ContentManifest) -> PathBuf {
         self.merging.chunks.join(manifest.content_hash.to_string())
     }
-}
-
-/// Removes the `.manifest` of another encryption: Axon would take these chunks for stale and delete them at the next read.
-fn forget_another(folder: &Path, manifest: &ContentManifest) -> Result<()> {
-    let path = folder.join(CACHE);
-    let Some(text) = files::read_text(&path, MOST_BYTES as u64)? else { return Ok(()) };
-    let cached = ContentManifest::from_text(&text, CACHE).ok().flatten();
-    if cached.is_some_and(|cached| cached.iv == manifest.iv) {
-        return Ok(());
-    }
-    fs::remove_file(&path).map_err(Error::file(&path, "cannot be removed"))
 }

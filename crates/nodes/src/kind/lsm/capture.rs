@@ -153,7 +153,7 @@ impl Capture<'_> {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
                 Err(source) => {
                     let path = self.disk.path().join(name);
-                    return Err(Error::File { path, action: "open", source });
+                    return Err(Error::file(path, "open")(source));
                 }
             }
         }

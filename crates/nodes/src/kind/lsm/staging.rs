@@ -72,8 +72,7 @@ impl Staging {
             return Ok(Keeping::Kept);
         }
         for name in names(file) {
-            let fail =
-                |source| Error::File { path: disk.path().join(&name), action: "keep", source };
+            let fail = |source| Error::file(disk.path().join(&name), "keep")(source);
             match self.hold(disk, &name) {
                 Ok(kept) => {
                     self.check_size(disk, &name, &kept, size)?;
@@ -162,7 +161,7 @@ impl Staging {
             let piece = disk.read_at(from, done, wanted).map_err(Error::file(&path, "copy"))?;
             if piece.is_empty() {
                 let source = io::ErrorKind::UnexpectedEof.into();
-                return Err(Error::File { path, action: "copy", source });
+                return Err(Error::file(path, "copy")(source));
             }
             to.write_all(&piece).map_err(Error::file(&path, "write"))?;
             done += piece.len() as u64;

@@ -57,11 +57,7 @@ impl Tail {
                     }
                 }
                 Err(source) => {
-                    return Err(Error::File {
-                        path: disk.path().join(name),
-                        action: "open",
-                        source,
-                    });
+                    return Err(Error::file(disk.path().join(name), "open")(source));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::profile::Profile;
+use crate::profile::{Kind, Profile};
 
 /// Names are unique, fences name components, the profile owns something.
 pub(super) fn check(profile: &Profile) -> Result<(), String> {
@@ -18,12 +18,30 @@ pub(super) fn check(profile: &Profile) -> Result<(), String> {
     if let Some(name) = names.into_iter().find(|name| !is_name(name)) {
         return Err(format!("`{name}` is no name: use a-z, 0-9 and `-`"));
     }
+    others(profile)?;
     match profile.fence.iter().find(|fence| !components.contains(&fence.component.as_str())) {
         Some(fence) => {
             Err(format!("fence `{}`: there is no component `{}`", fence.name, fence.component))
         }
         None => Ok(()),
     }
+}
+
+/// What a component cannot do without is a component too, and is captured before it unless it is only read.
+fn others(profile: &Profile) -> Result<(), String> {
+    for (at, component) in profile.components.iter().enumerate() {
+        let name = &component.name;
+        let place = |other: &str| profile.components.iter().position(|c| c.name == other);
+        for other in component.kind.others() {
+            let Some(found) = place(other) else {
+                return Err(format!("component `{name}`: there is no component `{other}`"));
+            };
+            if found >= at && matches!(component.kind, Kind::AxonChunks(_)) {
+                return Err(format!("component `{name}`: `{other}` has to stand before it"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn unique<'a>(what: &str, names: impl Iterator<Item = &'a str>) -> Result<(), String> {

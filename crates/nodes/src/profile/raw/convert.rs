@@ -6,10 +6,11 @@ use super::{
     RawChain, RawComponent, RawCounts, RawFence, RawHealth, RawHold, RawHooks, RawLine, RawMark,
     RawOptions, RawPart, RawProfile, RawRoot, RawService, RawVariable, RawVerify,
 };
+use crate::kind::back::{WayBack, way_back};
 use crate::profile::{
-    Advance, ChainRule, CommandRule, Component, Detect, FenceRule, HealthRule, Hold, HoldMethod,
-    Hooks, JsonlRule, Kind, Line, MarkSource, Part, PostgresMethod, PostgresRule, Probe, Profile,
-    Root, Service, SqliteRule, Variable, VerifyRule,
+    Advance, AxonAppletsRule, AxonChunksRule, ChainRule, CommandRule, Component, Detect, FenceRule,
+    HealthRule, Hold, HoldMethod, Hooks, JsonlRule, Kind, Line, MarkSource, Part, PostgresMethod,
+    PostgresRule, Probe, Profile, RestoreWhile, Root, Service, SqliteRule, Variable, VerifyRule,
 };
 
 /// What a command may take unless the profile says otherwise, in seconds.
@@ -78,6 +79,7 @@ impl RawComponent {
             schedule: self.schedule,
             exclude: self.exclude,
             identity: self.identity,
+            on_request: self.on_request,
         })
     }
 }
@@ -90,6 +92,11 @@ impl RawPart {
             return Err(format!("{place}: a part lies below its component"));
         }
         let kind = self.options.kind(&self.kind, &place)?;
+        if way_back(&kind) != WayBack::Files {
+            return Err(format!(
+                "{place}: what goes back through a program is a component of its own"
+            ));
+        }
         Ok(Part { path: self.path, kind, required: self.required })
     }
 }
@@ -111,6 +118,14 @@ impl RawOptions {
             "postgres" => Kind::Postgres(self.postgres(place)?),
             "git" => Kind::Git,
             "command" => Kind::Command(self.command(place)?),
+            "axon-chunks" => Kind::AxonChunks(AxonChunksRule {
+                database: named(self.database.take(), "database", place)?,
+            }),
+            "axon-applets" => Kind::AxonApplets(AxonAppletsRule {
+                database: named(self.database.take(), "database", place)?,
+                chunks: named(self.chunks.take(), "chunks", place)?,
+                environment: named(self.environment.take(), "environment", place)?,
+            }),
             other => return Err(format!("{place}: unknown kind `{other}`; {KINDS}")),
         };
         match self.leftover() {
@@ -147,7 +162,13 @@ impl RawOptions {
                 return Err(format!("{place}: method `{other}` is neither `base` nor `dump`"));
             }
         };
-        Ok(PostgresRule { method, connection: self.connection.take().unwrap_or_default() })
+        let restore_while = match method {
+            PostgresMethod::Dump => self.restore_while.take().unwrap_or_default(),
+            // Files are put in place; the option is left over, and refused.
+            PostgresMethod::Base => RestoreWhile::default(),
+        };
+        let connection = self.connection.take().unwrap_or_default();
+        Ok(PostgresRule { method, connection, restore_while })
     }
 
     fn command(&mut self, place: &str) -> Result<CommandRule, String> {
@@ -155,6 +176,7 @@ impl RawOptions {
         Ok(CommandRule {
             dump: dump.ok_or_else(|| format!("{place}: a command needs `dump`"))?,
             restore: self.restore.take().map(RawLine::convert),
+            restore_while: self.restore_while.take().unwrap_or_default(),
             check: self.check.take().map(RawLine::convert),
         })
     }
@@ -167,15 +189,23 @@ impl RawOptions {
             ("connection", self.connection.is_some()),
             ("dump", self.dump.is_some()),
             ("restore", self.restore.is_some()),
+            ("restore-while", self.restore_while.is_some()),
             ("check", self.check.is_some()),
+            ("database", self.database.is_some()),
+            ("chunks", self.chunks.is_some()),
+            ("environment", self.environment.is_some()),
         ];
         present.iter().find(|(_, is_there)| *is_there).map(|(name, _)| *name)
     }
 }
 
 /// Every kind, for messages.
-const KINDS: &str =
-    "kinds are files, jsonl, jsonl-chain, sqlite, rocksdb, leveldb, postgres, git and command";
+const KINDS: &str = "kinds are files, jsonl, jsonl-chain, sqlite, rocksdb, leveldb, postgres, git, command, axon-chunks and axon-applets";
+
+/// The name of another component.
+fn named(given: Option<String>, option: &str, place: &str) -> Result<String, String> {
+    given.ok_or_else(|| format!("{place}: `{option}` names the component that holds it"))
+}
 
 impl RawChain {
     fn convert(self, place: &str) -> Result<ChainRule, String> {

@@ -60,8 +60,9 @@ CREATE TABLE applets_appletsharedstate (id char(32) NOT NULL PRIMARY KEY, applet
 
 /// A test key.
 pub fn pem(name: &str) -> String {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/axon").join(format!("{name}.pem"));
+    // The tests of the commands use this board too.
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../nodes/testdata/axon");
+    let path = Path::new(keys).join(format!("{name}.pem"));
     fs::read_to_string(path).unwrap()
 }
 

@@ -16,6 +16,7 @@ fn merge(from: &Board, to: &Board, change: impl FnOnce(&mut Merging<'_>)) -> Res
         update: false,
         skip_chunks: false,
         accept_sealed: false,
+        dry_run: false,
     };
     change(&mut merging);
     merging.run(&from.applets())
@@ -137,6 +138,7 @@ fn content_for_others_is_refused_until_it_is_rekeyed() {
         update: false,
         skip_chunks: false,
         accept_sealed: false,
+        dry_run: false,
     };
     let merged = merging.run(&applets).unwrap();
     assert_eq!(merged.added.len(), 2);
@@ -206,4 +208,14 @@ fn a_manifest_of_another_encryption_is_removed() {
     fs::write(folder.join(".manifest"), &new).unwrap();
     merge(&from, &to, |merging| merging.update = true).unwrap();
     assert!(folder.join(".manifest").exists(), "its own stays");
+}
+
+/// A plan says what would come, and changes nothing.
+#[test]
+fn a_dry_run_changes_nothing_and_says_the_same() {
+    let (from, to) = (Board::furnished("alpha"), destination());
+    let before = files(&to.path());
+    let planned = merge(&from, &to, |merging| merging.dry_run = true).unwrap();
+    assert_eq!(files(&to.path()), before);
+    assert_eq!(planned, merge(&from, &to, |_| {}).unwrap());
 }

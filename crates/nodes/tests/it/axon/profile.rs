@@ -8,7 +8,10 @@ fn the_profile_names_every_part_in_the_order_of_capture() {
     let profile = parse(text, "axon").unwrap();
     let names: Vec<&str> =
         profile.components.iter().map(|component| component.name.as_str()).collect();
-    assert_eq!(names, ["database", "chunks", "user-data", "media", "env", "hidden-service"]);
+    assert_eq!(
+        names,
+        ["database", "chunks", "user-data", "media", "env", "hidden-service", "applets"]
+    );
     let Kind::Sqlite(rule) = &profile.components[0].kind else {
         panic!("{:?}", profile.components[0].kind)
     };

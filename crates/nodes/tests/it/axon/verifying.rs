@@ -1,10 +1,13 @@
 //! Chunks against manifests: what is missing, wrong, stale, or only in the middle of being written.
 
 use std::fs;
-use std::time::Duration;
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
 use nodekeep_nodes::axon::chunks::FlawKind;
 use nodekeep_nodes::axon::verify::{Request, Verification, caches, verify};
+use nodekeep_nodes::kind::{Captured, Other, Others, Reading, look_back};
+use nodekeep_nodes::profile::{AxonChunksRule, Kind};
 
 use super::board::Board;
 
@@ -16,6 +19,7 @@ fn look(board: &Board, looks: u32) -> Verification {
         chunks: &layout.chunks,
         looks,
         pause: Duration::from_millis(150),
+        since: None,
     };
     verify(&request).unwrap()
 }
@@ -113,6 +117,7 @@ fn a_copy_that_the_server_overtook_is_outdated() {
         chunks: &layout.chunks,
         looks: 2,
         pause: Duration::from_millis(1),
+        since: None,
     };
     let seen = verify(&request).unwrap();
     assert_eq!(seen.outdated[0].name, "applet Pipe_Dodger");
@@ -144,4 +149,31 @@ fn manifests_beside_chunks_are_checked_too() {
         let (_, faults) = caches(&chunks).unwrap();
         assert!(faults[0].reason.contains(expected), "{faults:?}");
     }
+}
+
+/// What was encrypted again while a backup was reading is seen afterwards, but for that of which a copy was read.
+#[test]
+fn what_was_written_while_it_was_read_is_seen() {
+    let board = Board::furnished("alpha");
+    let layout = board.layout();
+    let copy = board.path().join("copy.sqlite3");
+    fs::copy(&layout.database, &copy).unwrap();
+    let rule = AxonChunksRule { database: "database".to_owned() };
+    let kind = Kind::AxonChunks(rule);
+    let other = Other { copy, live: layout.database.clone() };
+    let others = Others::from([("database".to_owned(), other)]);
+    let look = |staged: &[PathBuf]| {
+        let since = SystemTime::now() - Duration::from_secs(60);
+        look_back(&kind, &layout.chunks, &others, &Reading { since, staged }).unwrap()
+    };
+    assert_eq!(look(&[]), Captured::default());
+    let again = board.store("other", &["alpha"]);
+    let seen = look(&[]);
+    assert!(seen.is_torn && seen.notes[0].code == "changed-while-read", "{seen:?}");
+    assert_eq!(seen.missing[0].of, "applet Pipe_Dodger");
+    let folder = layout.chunks.join(again["content_hash"].as_str().unwrap());
+    assert_eq!(look(&[folder.join("0.chunk")]), Captured::default());
+    let later = SystemTime::now() + Duration::from_secs(60);
+    let reading = Reading { since: later, staged: &[] };
+    assert_eq!(look_back(&kind, &layout.chunks, &others, &reading).unwrap(), Captured::default());
 }

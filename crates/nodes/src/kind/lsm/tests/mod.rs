@@ -79,6 +79,6 @@ fn capture_within(
     patience: Duration,
 ) -> Result<Captured> {
     let variables = Variables::default();
-    let request = Request { path, staging, memory: None, variables: &variables, patience };
+    let request = Request::alone(path, staging, &variables, patience);
     capture(disk, &request)
 }
