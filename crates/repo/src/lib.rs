@@ -19,6 +19,33 @@ macro_rules! settled {
 macro_rules! settled {
     ($place:literal, $($what:expr),+) => {};
 }
+/// Says what the caller depends on when what it calls has come back, until the end of the block.
+#[cfg(feature = "simulate")]
+macro_rules! scoped {
+    ($place:literal, $($what:expr),+) => {
+        let _scope = crate::simulate::scope($place, &($(&$what,)+));
+    };
+}
+#[cfg(not(feature = "simulate"))]
+macro_rules! scoped {
+    ($place:literal, $($what:expr),+) => {};
+}
+/// Reads the view, and says for the simulator what else the caller depends on and what it will look at.
+#[cfg(feature = "simulate")]
+macro_rules! view_for {
+    ($repo:expr, $place:literal, ($($state:expr),*), |$view:ident| [$($shown:expr),*]) => {{
+        let _lens = crate::simulate::lens::hold($place, &($(&$state,)*), move |$view| {
+            format!("{:?}", ($(&$shown,)*))
+        });
+        $repo.view()
+    }};
+}
+#[cfg(not(feature = "simulate"))]
+macro_rules! view_for {
+    ($repo:expr, $place:literal, ($($state:expr),*), |$view:ident| [$($shown:expr),*]) => {
+        $repo.view()
+    };
+}
 #[cfg(not(feature = "simulate"))]
 macro_rules! planted {
     ($bug:ident) => {

@@ -156,6 +156,7 @@ fn is_control(name: &str) -> bool {
 }
 
 /// The lists of a store, or what stands in for them.
+#[derive(Clone)]
 pub(crate) struct Lists<'a> {
     store: &'a Store,
     said: Option<Listing>,

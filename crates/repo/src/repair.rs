@@ -7,6 +7,7 @@ use crate::check::{CheckOptions, Problem};
 use crate::collect::finish::{Finish, SegmentRef, sweep_leftovers, write_segment};
 use crate::control::PackRef;
 use crate::error::{Error, Result};
+use crate::fetch;
 use crate::heal;
 pub use crate::heal::{Donor, RepairOptions};
 use crate::index::{PackInfo, SEGMENT_ENTRIES, Segment};
@@ -77,7 +78,9 @@ impl Repository {
         self.needs_alone()?;
         let repo = self.refreshed()?;
         let mut report = loop {
-            sweep_leftovers(&repo, &repo.view()?)?;
+            let view = repo.view()?;
+            scoped!("repair", repo.roster_hash());
+            sweep_leftovers(&repo, &view)?;
             let mut rebuild = Rebuild::new(&repo, monitor)?;
             if rebuild.run()? {
                 break rebuild.report;
@@ -94,7 +97,7 @@ struct Rebuild<'a> {
     repo: &'a Repository,
     monitor: &'a dyn Monitor,
     view: View,
-    /// Packs in the store, with their sizes in bytes.
+    /// Packs in the store before the view was loaded, with their sizes in bytes; and those that were asked for by name since.
     sizes: BTreeMap<PackRef, u64>,
     /// Segments in the store before the view was loaded.
     listed: BTreeSet<SegmentRef>,
@@ -156,6 +159,7 @@ impl<'a> Rebuild<'a> {
     }
 
     fn take_segment(&mut self, source: SegmentRef, segment: Segment) -> Result<()> {
+        self.ask_for_unlisted(&segment.packs)?;
         let (there, gone): (Vec<_>, Vec<_>) = segment
             .packs
             .into_iter()
@@ -172,6 +176,24 @@ impl<'a> Rebuild<'a> {
         for info in rest.chain(there).collect::<Vec<_>>() {
             self.open.add(info.pack, info.size, info.header_len, info.table, &segment.seals);
             self.flush_if_full()?;
+        }
+        Ok(())
+    }
+
+    /// Asks for packs by their names before they count as missing: what a backup wrote and committed between the list and the view is in the
+    /// view only, and a list of packs may be an old one.
+    fn ask_for_unlisted(&mut self, packs: &[PackInfo]) -> Result<()> {
+        if planted!(TrustListing) {
+            return Ok(());
+        }
+        for info in packs {
+            if self.sizes.get(&info.pack) == Some(&info.size) {
+                continue;
+            }
+            match fetch::if_there(self.repo.store().size(&info.pack.name()))? {
+                Some(size) => self.sizes.insert(info.pack, size),
+                None => self.sizes.remove(&info.pack),
+            };
         }
         Ok(())
     }
@@ -261,6 +283,7 @@ impl<'a> Rebuild<'a> {
             // No session can come to name them: a session names its own only.
             old.extend(&self.listed);
         }
+        scoped!("repaired", self.report);
         finish.sweep(number, &old, &self.sound)?;
         for name in
             self.report.control_lost.iter().filter(|name| name.starts_with(names::CHECKPOINTS))

@@ -134,12 +134,15 @@ fn is_dead(repo: &Repository, session: &Session) -> bool {
 fn unreadable(view: &View) -> impl Iterator<Item = Stamp> {
     let parsed =
         || view.generation_objects.iter().filter_map(|name| names::parse_in_generation(name));
-    let ended: Vec<SessionId> =
-        parsed().filter(|name| name.role == Role::Outcome).map(|name| name.session).collect();
-    let readable =
-        |id: &SessionId| view.sessions.iter().any(|session| session.stamp.session == *id);
+    let session = |name: &InGeneration| (name.generation, name.session);
+    let ended: Vec<(u64, SessionId)> =
+        parsed().filter(|name| name.role == Role::Outcome).map(|name| session(&name)).collect();
+    let readable = |id: (u64, SessionId)| {
+        view.sessions.iter().any(|session| (session.stamp.generation, session.stamp.session) == id)
+    };
     let is_unread = move |name: &InGeneration| {
-        name.role == Role::Session && !ended.contains(&name.session) && !readable(&name.session)
+        let id = session(name);
+        name.role == Role::Session && !ended.contains(&id) && !readable(id)
     };
     parsed().filter(is_unread).map(|name| {
         let InGeneration { generation, member, session, .. } = name;
@@ -147,12 +150,16 @@ fn unreadable(view: &View) -> impl Iterator<Item = Stamp> {
     })
 }
 
+/// Every session of a view that has no outcome, also one whose object cannot be read.
+pub(crate) fn without_outcome(view: &View) -> Vec<Stamp> {
+    view.sessions.iter().map(|session| session.stamp).chain(unreadable(view)).collect()
+}
+
 /// Ends every session of a generation before the open one: the next checkpoint is the last that could take in what they commit. All of
 /// them had begun before the open generation did, so a view shows them all. Whether there were any: then the view is out of date.
 pub(crate) fn end_earlier(repo: &Repository, view: &View) -> Result<bool> {
-    let readable = view.sessions.iter().map(|session| session.stamp);
-    let earlier: Vec<Stamp> = readable
-        .chain(unreadable(view))
+    let earlier: Vec<Stamp> = without_outcome(view)
+        .into_iter()
         .filter(|stamp| stamp.generation < view.generation)
         .collect();
     for stamp in &earlier {

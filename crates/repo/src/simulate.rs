@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 
 pub(crate) mod age;
+pub(crate) mod lens;
 
 /// What a simulated thread has instead of the operating system's clock and randomness.
 #[derive(Debug, Clone, Copy)]
@@ -39,11 +40,13 @@ pub enum Bug {
     TrustOutcome,
     /// Collections are listed without a look whether there is a newer checkpoint.
     TornView,
+    /// A repair drops packs that its list did not show, without asking for them.
+    TrustListing,
 }
 
 impl Bug {
     /// All of them, with the names that `cargo xtask simulate --bug` takes.
-    pub const ALL: [(&'static str, Self); 10] = [
+    pub const ALL: [(&'static str, Self); 11] = [
         ("no-recheck", Self::NoRecheck),
         ("delete-first", Self::DeleteFirst),
         ("list-first", Self::ListFirst),
@@ -54,6 +57,7 @@ impl Bug {
         ("no-barrier", Self::NoBarrier),
         ("trust-outcome", Self::TrustOutcome),
         ("torn-view", Self::TornView),
+        ("trust-listing", Self::TrustListing),
     ];
 }
 
@@ -61,6 +65,8 @@ struct Entered {
     context: Context,
     drawn: u64,
     settled: Option<[u8; 32]>,
+    /// What the callers of the code that runs depend on when they go on, outermost first.
+    scopes: Vec<String>,
 }
 
 thread_local! {
@@ -76,7 +82,8 @@ impl Context {
     #[must_use]
     pub fn enter(self) -> Entry {
         ENTERED.with(|entered| {
-            *entered.borrow_mut() = Some(Entered { context: self, drawn: 0, settled: None });
+            *entered.borrow_mut() =
+                Some(Entered { context: self, drawn: 0, settled: None, scopes: Vec::new() });
         });
         Entry(())
     }
@@ -93,10 +100,29 @@ impl Drop for Entry {
 pub(crate) fn settle(place: &str, what: &dyn std::fmt::Debug) {
     ENTERED.with(|entered| {
         if let Some(entered) = entered.borrow_mut().as_mut() {
-            let text = format!("{place} {} {what:?}", entered.drawn);
+            let text = format!("{:?} {place} {} {what:?}", entered.scopes, entered.drawn);
             entered.settled = Some(*blake3::hash(text.as_bytes()).as_bytes());
         }
     });
+}
+
+/// Forgets what a caller depends on when dropped: it says so itself from there on.
+#[derive(Debug)]
+#[must_use]
+pub struct Scope(());
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        ENTERED.with(|entered| entered.borrow_mut().as_mut().map(|e| e.scopes.pop()));
+    }
+}
+
+/// Says what the caller depends on when what it calls has come back: that may say what it depends on itself, and knows of no caller.
+pub fn scope(place: &str, what: &dyn std::fmt::Debug) -> Scope {
+    ENTERED.with(|entered| {
+        entered.borrow_mut().as_mut().map(|e| e.scopes.push(format!("{place} {what:?}")))
+    });
+    Scope(())
 }
 
 /// What this thread has said to depend on since the last call, as a hash.

@@ -12,6 +12,9 @@ use nodekeep_testkit::sim::{SCENARIOS, Scenario, Tally, crowd};
 /// More states than any scenario has.
 const MOST_STATES: usize = 60_000_000;
 
+/// So many merged histories of each scenario are tried out.
+const TRIED: usize = 200;
+
 struct Wanted {
     quick: bool,
     scenario: Option<String>,
@@ -102,7 +105,11 @@ fn run(scenario: &Scenario, bug: Option<Bug>, total: &Mutex<Tally>) -> bool {
     let started = Instant::now();
     let mut explorer = scenario.make(bug);
     let (tally, failure) = explorer.run(MOST_STATES);
+    let found = if failure.is_none() { explorer.try_merged(1, TRIED) } else { Ok(0) };
     line(scenario.name, &tally, started);
+    if let Err(what) = &found {
+        println!("{}: {what}", scenario.name);
+    }
     total.lock().unwrap_or_else(|e| e.into_inner()).add(&tally);
     if let Some(failure) = &failure {
         println!(
@@ -113,7 +120,7 @@ fn run(scenario: &Scenario, bug: Option<Bug>, total: &Mutex<Tally>) -> bool {
             explorer.tell(failure)
         );
     }
-    failure.is_none()
+    failure.is_none() && found.is_ok()
 }
 
 fn wander(seed: u64, bug: Option<Bug>) -> (u64, bool) {

@@ -3,11 +3,13 @@
 use clap::Args;
 use nodekeep_repo::repository::SnapshotRecord;
 use nodekeep_repo::roster::Role;
+use nodekeep_repo::scrub::ScrubStatus;
 use nodekeep_service::find::is_record;
 use serde_json::{Value, json};
 
 use super::backup::{repository_line, still_missing};
 use super::health::Health;
+use super::repo::scrub::{due_document, proven_text};
 use super::snapshot::{group, paths_text, snapshot_document};
 use crate::copies::{self, CopyRecord};
 use crate::error::Result;
@@ -56,6 +58,8 @@ struct State {
     lost: usize,
     locked: Option<bool>,
     problems: usize,
+    /// How far every byte is proven; `None` where nothing was ever scrubbed, or the store has no lists.
+    scrub: Option<ScrubStatus>,
 }
 
 impl State {
@@ -75,8 +79,13 @@ impl State {
             }
             false => None,
         };
+        let scrub = match listed {
+            Some(_) => opened.repository.scrub_status_if_any()?,
+            None => None,
+        };
         Ok(Self {
             groups,
+            scrub,
             objects: listed.as_ref().map(|listed| listed.len() as u64),
             bytes: listed.map(|listed| listed.iter().map(|object| object.size).sum()),
             copies: copies::known(&opened.keys),
@@ -95,6 +104,7 @@ impl State {
             ("copies", self.copies()),
             ("members", self.members()),
             ("identity", self.identity()),
+            ("proven", self.proven()),
             ("damage", self.damage()),
         ]);
         let snapshots = self.snapshots();
@@ -142,6 +152,21 @@ impl State {
             None => "not on this machine",
         }
         .to_owned()
+    }
+
+    fn proven(&self) -> String {
+        match (&self.scrub, self.objects) {
+            (_, None) => String::new(),
+            (None, _) => "never scrubbed: nodekeep repo scrub --every 30d".to_owned(),
+            (Some(scrub), _) => match scrub.findings.len() as u64 {
+                0 => proven_text(scrub),
+                found => format!(
+                    "{}; {} found: nodekeep repo scrub --status",
+                    proven_text(scrub),
+                    render::counted(found, "damaged object")
+                ),
+            },
+        }
     }
 
     fn damage(&self) -> String {
@@ -213,6 +238,7 @@ impl State {
             "offsite": copies::is_offsite(self.opened.distance, &self.copies),
             "distance": self.opened.distance,
             "copies": copies::document(&self.copies),
+            "scrub": self.scrub.as_ref().map(due_document),
             "damaged_objects": self.problems,
             "snapshots_lost": self.lost,
         })

@@ -168,6 +168,8 @@ fn a_scrub_proves_remembers_and_tells_repair() {
     let bed = two_repositories();
     let status = bed.ok(&["repo", "scrub", "--status"]);
     assert!(status.contains("never scrubbed"), "{status}");
+    assert!(bed.ok(&["status"]).contains("never scrubbed: nodekeep repo scrub"));
+    assert_eq!(bed.json(&["status"])["scrub"], serde_json::Value::Null);
     let told = bed.ok(&["repo", "scrub", "--every", "10d"]);
     assert!(told.contains("every 10 days"), "{told}");
     let told = bed.ok(&["repo", "scrub", "--share", "all"]);
@@ -175,6 +177,8 @@ fn a_scrub_proves_remembers_and_tells_repair() {
     let status = bed.json(&["repo", "scrub", "--status"]);
     assert_eq!(status["proven_bytes"], status["bytes"]);
     assert_eq!(status["every_seconds"], 10 * 24 * 3600);
+    assert!(bed.ok(&["status"]).contains("proven      every byte within 1 day"));
+    assert_eq!(bed.json(&["status"])["scrub"]["proven_bytes"], status["bytes"]);
     // A second may have passed since: its share of ten days is one pack, and no more.
     let again = bed.json(&["repo", "scrub"]);
     assert!(again["packs_read"].as_u64().unwrap() <= 1, "{again}");
@@ -190,6 +194,9 @@ fn a_scrub_proves_remembers_and_tells_repair() {
     let name = pack.strip_prefix(bed.path("home/repository")).unwrap().to_str().unwrap().to_owned();
     assert!(ran.stderr.contains(&name) && ran.stderr.contains("repo repair"), "{}", ran.stderr);
     assert_eq!(bed.run(&["repo", "scrub", "--status"]).code, 4);
+    let told = bed.ok(&["status"]);
+    assert!(told.contains("1 damaged object found: nodekeep repo scrub --status"), "{told}");
+    assert_eq!(bed.json(&["status"])["scrub"]["ok"], false);
     // No --data: the scrub's record is enough.
     bed.ok(&["repo", "repair", "--from", "./mirror"]);
     bed.ok(&["repo", "scrub"]);

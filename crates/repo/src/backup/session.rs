@@ -36,7 +36,13 @@ impl<'a> Running<'a> {
         let signing = repo.writer_key().ok_or(Error::NoWriter)?.clone();
         let trust = repo.roster().member(&id).map_or(Trust::Own, |m| m.trust);
         loop {
-            let before = repo.view()?;
+            let before = match planted!(ListFirst) {
+                true => repo.view()?,
+                false => view_for!(repo, "begin", (repo.roster_hash(), id), |view| [
+                    view.generation,
+                    view.heads.get(&id)
+                ])?,
+            };
             let running = Self::create(repo, &before, id, signing.clone(), trust)?;
             if running.view.generation == running.stamp.generation {
                 return Ok(running);
@@ -73,7 +79,15 @@ impl<'a> Running<'a> {
         let object = session.seal(&repo.id(), &signing);
         repo.store().create(&stamp.session_name(), &object, Durability::Visible)?;
         // Only what is listed after the session exists can be relied on.
-        let view = if planted!(ListFirst) { before.clone() } else { repo.view()? };
+        let view = match planted!(ListFirst) {
+            true => before.clone(),
+            false => view_for!(repo, "session begun", (stamp, repo.roster_hash()), |view| [
+                view.generation,
+                view.segments,
+                view.live_hashes(),
+                view.avoided().iter().collect::<std::collections::BTreeSet<_>>()
+            ])?,
+        };
         let avoided = if planted!(ReuseDoomed) { HashSet::new() } else { view.avoided() };
         settled!(
             "session",

@@ -21,7 +21,7 @@ use super::rescue::Rescue;
 use super::{CollectOptions, CollectionReport, Postponed, Survey, mark, refuse_damage, sessions};
 
 /// A generation with fewer objects is not closed for its own sake.
-const GENERATION_OBJECTS: usize = 32;
+pub(super) const GENERATION_OBJECTS: usize = 32;
 
 pub(super) struct Collector<'a> {
     repo: &'a Repository,
@@ -44,13 +44,13 @@ impl<'a> Collector<'a> {
 
     pub(super) fn run(mut self, removed: usize) -> Result<CollectionReport> {
         self.settle_earlier()?;
-        settled!("dead sessions", self.repo.roster_hash(), self.report);
+        settled!("dead sessions", self.repo.roster_hash(), self.told());
         self.end_dead_sessions()?;
-        settled!("survey", self.repo.roster_hash(), self.report);
+        settled!("survey", self.repo.roster_hash(), self.told());
         let survey = Survey::take(self.repo, &HashSet::new(), self.options, self.monitor)?;
         let open = sessions::judge(self.repo, &survey.view, self.options).open;
         self.report.plan = survey.plan(removed, (open, 0));
-        settled!("surveyed", self.repo.roster_hash(), self.report, open, survey.essence());
+        settled!("surveyed", self.repo.roster_hash(), self.told(), open, survey.essence());
         if survey.frees_nothing() {
             self.tidy(&survey, open)?;
         } else if open > 0 {
@@ -61,23 +61,38 @@ impl<'a> Collector<'a> {
         Ok(self.report)
     }
 
+    /// What of the report a simulated program looks at.
+    #[cfg(feature = "simulate")]
+    fn told(&self) -> Option<Postponed> {
+        self.report.postponed
+    }
+
     fn postpone(&mut self, why: Postponed) {
         self.report.postponed = Some(why);
     }
 
     /// Deletes what finished collections left, abandons one that was cut off before it condemned anything, and finishes one that did.
     fn settle_earlier(&mut self) -> Result<()> {
-        finish::sweep_leftovers(self.repo, &self.repo.view()?)?;
-        settled!("abandon", self.repo.roster_hash(), self.report);
+        self.sweep_leftovers()?;
+        settled!("abandon", self.repo.roster_hash(), self.told());
         let mut decided = BTreeSet::new();
-        for collection in self.repo.view()?.collections {
+        let view = view_for!(self.repo, "open", (self.repo.roster_hash(), self.told()), |view| [
+            outcomes_of(view)
+        ])?;
+        for collection in view.collections {
             if collection.outcome.is_none() {
                 self.decide(collection.number, None)?;
             }
             decided.insert(collection.number);
         }
-        settled!("resume", self.repo.roster_hash(), self.report, decided);
-        let mut collections = self.repo.view()?.collections;
+        settled!("resume", self.repo.roster_hash(), self.told(), decided);
+        let view = view_for!(
+            self.repo,
+            "decided",
+            (self.repo.roster_hash(), self.told(), decided),
+            |view| [outcomes_of(view)]
+        )?;
+        let mut collections = view.collections;
         // One that has begun since is its keeper's affair.
         let is_decided = |c: &OpenCollection| c.outcome.is_some() || decided.contains(&c.number);
         collections.truncate(collections.iter().take_while(|c| is_decided(c)).count());
@@ -95,14 +110,31 @@ impl<'a> Collector<'a> {
                 fresh: Vec::new(),
                 stale: Vec::new(),
             };
+            scoped!("resumed", self.repo.roster_hash(), self.told());
             self.report.checkpoint = finish.resume(&|| self.monitor.interrupted())?;
             self.report.finished = last;
         }
         Ok(())
     }
 
+    fn sweep_leftovers(&self) -> Result<()> {
+        scoped!("leftovers", self.repo.roster_hash(), self.told());
+        let view = view_for!(self.repo, "sweep leftovers", (self.repo.roster_hash()), |view| [
+            view.checkpoint_hash,
+            view.generation,
+            view.segments
+        ])?;
+        finish::sweep_leftovers(self.repo, &view)
+    }
+
     fn end_dead_sessions(&mut self) -> Result<()> {
-        for stamp in sessions::judge(self.repo, &self.repo.view()?, self.options).dead {
+        let view = view_for!(
+            self.repo,
+            "find dead sessions",
+            (self.repo.roster_hash(), self.told()),
+            |view| [sessions::without_outcome(view)]
+        )?;
+        for stamp in sessions::judge(self.repo, &view, self.options).dead {
             if sessions::fence(self.repo, &stamp)? {
                 self.report.sessions_ended += 1;
             }
@@ -161,7 +193,20 @@ impl<'a> Collector<'a> {
     /// From here on every new session sees the doomed list. One that is open now may not have seen it.
     fn condemn(&mut self, survey: &Survey, number: u64, doomed: Vec<PackRef>) -> Result<()> {
         let repo = self.repo.refreshed()?;
-        let view = repo.view()?;
+        let view = view_for!(
+            repo,
+            "condemn",
+            (repo.roster_hash(), self.told(), survey.essence(), number),
+            |view| [
+                view.checkpoint_hash,
+                view.generation,
+                view.live_hashes(),
+                view.segments,
+                sessions::without_outcome(view),
+                outcomes_of(view),
+                view.problems
+            ]
+        )?;
         refuse_damage(&view)?;
         if let Some(why) = self.obstacle(&repo, survey, &view, number) {
             self.decide(number, None)?;
@@ -171,7 +216,7 @@ impl<'a> Collector<'a> {
         settled!(
             "mark",
             repo.roster_hash(),
-            self.report,
+            self.told(),
             survey.essence(),
             number,
             doomed,
@@ -197,7 +242,7 @@ impl<'a> Collector<'a> {
         settled!(
             "finish",
             repo.roster_hash(),
-            self.report,
+            self.told(),
             number,
             condemned,
             segments,
@@ -210,6 +255,7 @@ impl<'a> Collector<'a> {
             fresh: segments,
             stale: survey.stale_segments(),
         };
+        scoped!("own", repo.roster_hash(), self.told(), number);
         self.report.checkpoint = finish.run()?;
         match self.report.checkpoint {
             Some(_) => self.report.collection = Some(number),
@@ -251,6 +297,13 @@ impl<'a> Collector<'a> {
 
 fn condemned_list(collection: &OpenCollection) -> Option<&Vec<PackRef>> {
     collection.outcome.as_ref()?.condemned.as_ref()
+}
+
+/// Of each collection whether it is decided, and what is condemned.
+#[cfg(feature = "simulate")]
+fn outcomes_of(view: &View) -> Vec<(u64, Option<Option<Vec<PackRef>>>)> {
+    let outcome = |c: &OpenCollection| c.outcome.as_ref().map(|outcome| outcome.condemned.clone());
+    view.collections.iter().map(|c| (c.number, outcome(c))).collect()
 }
 
 fn condemned(collection: &OpenCollection) -> &[PackRef] {

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-use nodekeep_store::{Created, Durability};
+use nodekeep_store::{Created, Durability, Object};
 
 use crate::control::{Checkpoint, CollectionOutcome, PackRef};
 use crate::crypto::SigningKey;
@@ -48,7 +48,17 @@ fn over(view: &View) -> u64 {
     view.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.collections)
 }
 
+/// What of a view a checkpoint is made from.
+#[cfg(feature = "simulate")]
+fn what_counts(view: &View) -> String {
+    let View { checkpoint_hash, generation, segments, held, deletions, heads, problems, .. } = view;
+    let open = sessions::without_outcome(view);
+    let names = (checkpoint_hash, generation, view.live_hashes(), segments, held, open);
+    format!("{names:?} {deletions:?} {heads:?} {problems:?}")
+}
+
 /// Everything that the end of a collection needs.
+#[cfg_attr(feature = "simulate", derive(Debug))]
 pub(crate) struct Finish<'a> {
     pub(crate) repo: &'a Repository,
     /// Packs to delete.
@@ -65,7 +75,12 @@ impl Finish<'_> {
     /// Finishes; returns the number of the checkpoint, or `None` if somebody else has ended the collection.
     pub(crate) fn run(&self) -> Result<Option<u64>> {
         loop {
-            let view = self.repo.view()?;
+            let view = view_for!(
+                self.repo,
+                "finish",
+                (self.repo.roster_hash(), self.condemned, self.collections, self.fresh, self.stale),
+                |view| [what_counts(view)]
+            )?;
             refuse_damage(&view)?;
             if !self.condemned.is_empty() && self.is_over(&view) {
                 return Ok(None);
@@ -110,7 +125,12 @@ impl Finish<'_> {
     /// Finishes what a crash cut off; `None` if somebody else has done so.
     pub(crate) fn resume(mut self, stop: &dyn Fn() -> bool) -> Result<Option<u64>> {
         loop {
-            let view = self.repo.view()?;
+            let view = view_for!(
+                self.repo,
+                "resume",
+                (self.repo.roster_hash(), self.condemned, self.collections),
+                |view| [what_counts(view)]
+            )?;
             refuse_damage(&view)?;
             if self.is_over(&view) {
                 return Ok(None);
@@ -156,7 +176,12 @@ impl Finish<'_> {
 
     /// The checkpoint, and the deletions; `None` if anything has changed since the view.
     fn publish(&self, view: &View) -> Result<Option<u64>> {
-        let now = self.repo.view()?;
+        let now = view_for!(
+            self.repo,
+            "publish",
+            (self.repo.roster_hash(), self, view.generation, view.segments),
+            |view| [what_counts(view)]
+        )?;
         let same = now.generation == view.generation && now.segments == view.segments;
         if !same || sessions::end_earlier(self.repo, &now)? {
             return Ok(None);
@@ -282,7 +307,7 @@ impl Finish<'_> {
         let stale = old.difference(now).map(|(writer, hash)| names::segment(writer, hash));
         fetch::delete_all(store, &stale.collect::<Vec<_>>())?;
         delete_packs(self.repo, &self.condemned)?;
-        settled!("sweep closed", self.repo.roster_hash(), self.collections, number);
+        scoped!("sweep", self.collections);
         sweep_closed(self.repo, number)?;
         sweep_collections(self.repo, self.collections)
     }
@@ -291,28 +316,30 @@ impl Finish<'_> {
 /// Deletes checkpoints but for the newest two, and the objects of generations but for the open one and the two before: with the second
 /// checkpoint they stand in for the newest, should that be damaged.
 fn sweep_closed(repo: &Repository, open: u64) -> Result<()> {
+    settled!("sweep closed", repo.roster_hash(), open);
     let is_closed = |name: &String| {
         let generation = names::parse_in_generation(name).map(|name| name.generation);
         generation.is_some_and(|generation| generation + 2 < open)
     };
     let listed = repo.store().list("g/")?.into_iter().map(|object| object.name);
-    fetch::delete_all(repo.store(), &listed.filter(is_closed).collect::<Vec<_>>())?;
-    for object in repo.store().list(names::CHECKPOINTS)? {
-        let number = names::number(&object.name, names::CHECKPOINTS, "");
-        if number.is_some_and(|number| number + 1 < open) {
-            repo.store().delete(&object.name)?;
-        }
-    }
-    Ok(())
+    delete_all(repo, &listed.filter(is_closed).collect::<Vec<_>>(), "g/", open)?;
+    let is_old = |name: &String| {
+        names::number(name, names::CHECKPOINTS, "").is_some_and(|number| number + 1 < open)
+    };
+    let listed = repo.store().list(names::CHECKPOINTS)?.into_iter().map(|object| object.name);
+    delete_all(repo, &listed.filter(is_old).collect::<Vec<_>>(), "c/", open)
+}
+
+/// Deletes what a list named. `_below` and `_number` tell sweeps apart.
+fn delete_all(repo: &Repository, names: &[String], _below: &str, _number: u64) -> Result<()> {
+    settled!("delete all", repo.roster_hash(), names, _below, _number);
+    Ok(fetch::delete_all(repo.store(), names)?)
 }
 
 fn sweep_collections(repo: &Repository, over: u64) -> Result<()> {
-    for object in repo.store().list(names::COLLECTIONS)? {
-        if collection_number(&object.name).is_some_and(|number| number <= over) {
-            repo.store().delete(&object.name)?;
-        }
-    }
-    Ok(())
+    let listed = repo.store().list(names::COLLECTIONS)?.into_iter().map(|object| object.name);
+    let is_over = |name: &String| collection_number(name).is_some_and(|number| number <= over);
+    delete_all(repo, &listed.filter(is_over).collect::<Vec<_>>(), "x/", over)
 }
 
 fn collection_number(name: &str) -> Option<u64> {
@@ -322,14 +349,16 @@ fn collection_number(name: &str) -> Option<u64> {
 
 /// Deletes what a collection whose checkpoint exists has not come to delete. Its outcome says which packs, and goes last.
 pub(crate) fn sweep_leftovers(repo: &Repository, view: &View) -> Result<()> {
-    for object in repo.store().list(names::COLLECTIONS)? {
-        let number = collection_number(&object.name).filter(|number| *number <= over(view));
-        let Some(number) = number else {
-            continue;
-        };
-        if object.name == names::collection_outcome(number) {
-            sweep_condemned(repo, view, &object.name, number)?;
-        }
+    scoped!("sweep leftovers", over(view));
+    let listed = repo.store().list(names::COLLECTIONS)?;
+    let number = |object: &Object| {
+        let number = collection_number(&object.name).filter(|number| *number <= over(view))?;
+        (object.name == names::collection_outcome(number)).then_some(number)
+    };
+    let outcomes: Vec<u64> = listed.iter().filter_map(number).collect();
+    settled!("leftovers", repo.roster_hash(), view.generation, view.segments, outcomes);
+    for number in outcomes {
+        sweep_condemned(repo, view, number)?;
     }
     sweep_closed(repo, view.generation)?;
     sweep_collections(repo, over(view))
@@ -337,8 +366,8 @@ pub(crate) fn sweep_leftovers(repo: &Repository, view: &View) -> Result<()> {
 
 /// Only what the index does not name any more: a keeper whose collection was abandoned may have condemned packs too late, in a slot that
 /// was empty again. What stays is in no segment, or a collection dooms it.
-fn sweep_condemned(repo: &Repository, view: &View, name: &str, number: u64) -> Result<()> {
-    let object = match repo.store().get(name) {
+fn sweep_condemned(repo: &Repository, view: &View, number: u64) -> Result<()> {
+    let object = match repo.store().get(&names::collection_outcome(number)) {
         Ok(object) => object,
         Err(error) if error.is_not_found() => return Ok(()),
         Err(error) => return Err(Error::Store(error)),

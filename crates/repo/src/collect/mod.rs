@@ -117,7 +117,16 @@ impl Survey {
         monitor: &dyn Monitor,
     ) -> Result<Self> {
         let listed = repo.store().list(names::WRITERS)?;
-        let view = repo.view()?;
+        let view = view_for!(repo, "look", (repo.roster_hash(), listed, delete), |view| [
+            view.checkpoint_hash,
+            view.generation,
+            view.live_hashes(),
+            view.segments,
+            finish::highest(view),
+            sessions::without_outcome(view),
+            objects_of_open(view),
+            view.problems
+        ])?;
         refuse_damage(&view)?;
         let reader = repo.reader(Arc::new(repo.index(&view)?));
         let reached = mark::reached(repo, &view, &reader, delete, &|| monitor.interrupted())?;
@@ -145,16 +154,16 @@ impl Survey {
     /// All that what follows depends on: the rest is made from it.
     #[cfg(feature = "simulate")]
     fn essence(&self) -> String {
-        let Self { view, segments_listed, orphans, packs, .. } = self;
+        let Self { view, orphans, packs, .. } = self;
         let highest = finish::highest(view);
         let parts = (
             view.generation,
             highest,
             view.live_hashes(),
             &view.segments,
-            view.generation_objects.len(),
+            objects_of_open(view) > apply::GENERATION_OBJECTS,
         );
-        format!("{parts:?} {segments_listed:?} {orphans:?} {packs:?}")
+        format!("{parts:?} {:?} {orphans:?} {packs:?}", self.stale_segments())
     }
 
     fn doomed(&self) -> Vec<PackRef> {
@@ -193,6 +202,12 @@ fn orphan(reader: &ChunkReader, object: &Object) -> Option<Orphan> {
     let index = reader.index();
     let indexed = index.pack_number(&id).is_some_and(|n| index.packs[n as usize].pack == pack);
     (!indexed).then_some(Orphan { pack, size: object.size })
+}
+
+/// How many objects the open generation has.
+fn objects_of_open(view: &View) -> usize {
+    let prefix = names::generation(view.generation);
+    view.generation_objects.iter().filter(|name| name.starts_with(&prefix)).count()
 }
 
 /// A view behind a damaged checkpoint is an old one: what it does not know may live. So may what a damaged outcome committed, if a
@@ -235,7 +250,12 @@ impl Repository {
         let mut wanted: BTreeSet<SnapshotId> = ids.iter().copied().collect();
         loop {
             settled!("delete", repo.roster_hash(), ids, wanted);
-            let view = repo.view()?;
+            let view = view_for!(repo, "deleting", (repo.roster_hash(), ids, wanted), |view| [
+                view.checkpoint_hash,
+                view.generation,
+                view.live_hashes(),
+                view.deletions
+            ])?;
             wanted.retain(|id| !is_surely_deleted(&view, id));
             if wanted.is_empty() {
                 return Ok(());
@@ -313,6 +333,7 @@ impl Repository {
         self.delete(delete)?;
         let repo = self.refreshed()?;
         settled!("collect", repo.roster_hash(), delete.len());
+        scoped!("collect", delete.len());
         apply::Collector::new(&repo, options, monitor)?.run(delete.len())
     }
 }

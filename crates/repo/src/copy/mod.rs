@@ -22,6 +22,7 @@ use crate::snapshot::{Root, Snapshot};
 use crate::tree::Entry;
 
 mod feed;
+mod making;
 mod origin;
 pub(crate) mod translate;
 

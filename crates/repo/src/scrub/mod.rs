@@ -99,6 +99,20 @@ impl Repository {
     }
 }
 
+impl Repository {
+    /// The same, or `None` if nothing was ever scrubbed: that takes one list, and the index is not loaded.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub fn scrub_status_if_any(&self) -> Result<Option<ScrubStatus>> {
+        let Some(record) = newest(self)? else {
+            return Ok(None);
+        };
+        let now = crate::clock::now().as_second();
+        Ok(Some(status(Some(&record), &packs_of(self)?, now)))
+    }
+}
+
 /// What scrubs found damaged, and not whole since.
 pub(crate) fn findings(repo: &Repository) -> Result<Vec<Finding>> {
     Ok(newest(repo)?.map(|record| record.findings).unwrap_or_default())

@@ -190,8 +190,9 @@ impl Cast {
             let access = Access { owner: Some(access.clone()), ..Access::default() };
             let options = CollectOptions { max_unused_percent: 0, patience_secs };
             let collected = Repository::open(store, &access, None).and_then(|repo| {
-                deletes.iter().try_for_each(|delete| {
+                deletes.iter().enumerate().try_for_each(|(round, delete)| {
                     // The engine does not know which round this is: what it says to depend on would be the same in each.
+                    let _scope = nodekeep_repo::simulate::scope("round", &round);
                     let _round: [u8; 8] = nodekeep_repo::crypto::random();
                     repo.collect(delete, &options, &Silent).map(drop)
                 })

@@ -4,6 +4,7 @@
 //! `docs/decisions/009-simulator.md` says why it is built so and why nothing is missed; `docs/reliability.md` has the numbers.
 
 mod actor;
+mod audit;
 mod cast;
 mod experts;
 mod explore;
@@ -16,6 +17,7 @@ mod report;
 mod scenarios;
 mod source;
 mod steps;
+mod touch;
 mod trie;
 mod world;
 

@@ -7,7 +7,8 @@
 
 use nodekeep_repo::names;
 
-use super::trie::{Sought, Step, Touch, Trie};
+use super::touch::{Sought, Touch};
+use super::trie::{Step, Trie};
 use super::world::{Call, Stock, World};
 
 /// Actors as bits; the highest is the network that delivers late.

@@ -98,6 +98,7 @@ pub const SCENARIOS: &[Scenario] = &[
         two_collectors(true, NONE, bug)
     }),
     scenario!("successor", false, "a writer, a collector cut off anywhere, and another", successor),
+    scenario!("repair", true, "a repair of a lost pack, and a writer of something new", repair),
     scenario!("heal", false, "a healing, and a writer that needs what is lost", |bug| healing(
         true, false, bug
     )),
@@ -237,6 +238,27 @@ fn successor(bug: Option<Bug>) -> Explorer {
         may(cast.collector("second collector", vec![], IMPATIENT)),
     ];
     explorer(&cast, &actors, vec![first], vec![second], NONE, false)
+}
+
+/// What the second snapshot needs is lost. The repair knows no replica; the judge does.
+fn repair(bug: Option<Bug>) -> Explorer {
+    let mut cast = Cast::new(1, bug);
+    let first = cast.back_up(0, "first", &files(&[("x", large(b'x'))]));
+    let others = cast.data_packs();
+    cast.back_up(0, "second", &files(&[("y", large(b'y'))]));
+    let lost: Vec<String> =
+        cast.data_packs().into_iter().filter(|name| !others.contains(name)).collect();
+    let replica = cast.lose(&lost);
+    let mend = |repo: &mut nodekeep_repo::repository::Repository| repo.repair(&Silent).map(drop);
+    let actors = [
+        must(cast.owner("repair", mend)),
+        may(cast.writer(1, "writer A", files(&[("z", large(b'z'))]), None)),
+    ];
+    let (mut stock, mut trie) = (Stock::default(), Trie::new());
+    let world = cast.world(&mut stock);
+    let experts = cast.healing_experts(&replica);
+    let judge = Judge::new(&mut trie, experts, vec![first], vec![], false);
+    Explorer::new(stock, trie, judge, world, &actors, NONE)
 }
 
 /// What the second snapshot needs is lost, and a replica has it.

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 
 use super::actor::{Event, Outcome, Program, Record, Running};
 use super::intern::{Interner, Map};
+use super::touch::{Sought, Touch};
 use super::world::{Call, Said, Stock};
 
 /// What an actor does next.
@@ -28,67 +29,6 @@ struct Node {
     touches: u32,
 }
 
-/// How an operation can matter to others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Touch {
-    /// Content, size or absence of an object is seen.
-    Reads(u32),
-    /// Names are seen.
-    Lists(u32),
-    /// An object appears.
-    Creates(u32),
-    /// An object goes.
-    Deletes(u32),
-}
-
-impl Touch {
-    fn of(call: Call) -> Option<Self> {
-        match call {
-            Call::Get { name, .. } | Call::Size { name } => Some(Self::Reads(name)),
-            Call::List { prefix } => Some(Self::Lists(prefix)),
-            Call::Create { name, .. } => Some(Self::Creates(name)),
-            Call::Delete { name } => Some(Self::Deletes(name)),
-            Call::Barrier => None,
-        }
-    }
-}
-
-/// What touches are looked for: those that may matter to some operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Sought {
-    /// That make an object appear.
-    Creation(u32),
-    /// That make an object go.
-    Deletion(u32),
-    /// That see an object, or make it appear: to whom it matters that it goes.
-    Use(u32),
-    /// That see an object, make it appear, or go.
-    Anything(u32),
-    /// That change what is below a prefix.
-    ChangeBelow(u32),
-}
-
-impl Sought {
-    /// Whether a touch is one of these.
-    pub fn is_met(self, touch: Touch, names: &Interner<str>) -> bool {
-        let below = |name: u32, prefix: u32| names.get(name).starts_with(&**names.get(prefix));
-        match (self, touch) {
-            (Self::Creation(name), _) => touch == Touch::Creates(name),
-            (Self::Deletion(name), _) => touch == Touch::Deletes(name),
-            (Self::Use(_), Touch::Deletes(_)) => false,
-            (Self::Use(name) | Self::Anything(name), Touch::Lists(prefix)) => below(name, prefix),
-            (
-                Self::Use(name) | Self::Anything(name),
-                Touch::Reads(other) | Touch::Creates(other) | Touch::Deletes(other),
-            ) => other == name,
-            (Self::ChangeBelow(prefix), Touch::Creates(name) | Touch::Deletes(name)) => {
-                below(name, prefix)
-            }
-            (Self::ChangeBelow(_), Touch::Reads(_) | Touch::Lists(_)) => false,
-        }
-    }
-}
-
 /// The place of an actor that died with its machine.
 pub const DEAD: u32 = u32::MAX;
 /// An actor that takes more steps than any honest run does not end.
@@ -107,6 +47,8 @@ pub struct Trie {
     ends: Map<(u16, u32), u32>,
     /// Parents besides the first.
     others: Map<u32, Vec<u32>>,
+    /// Histories that were merged into others: the node before, what was said there, and the node that stands for them.
+    pub(super) merged: Vec<(u32, Said, u32)>,
     /// Outcomes.
     pub outcomes: Vec<Outcome>,
     outcome_numbers: Map<Outcome, u32>,
@@ -135,6 +77,7 @@ impl Trie {
             settled: Map::default(),
             ends: Map::default(),
             others: Map::default(),
+            merged: Vec::new(),
             outcomes: Vec::new(),
             outcome_numbers: Map::default(),
             waiting: VecDeque::new(),
@@ -241,7 +184,26 @@ impl Trie {
         running
     }
 
-    fn name_at(&self, node: u32) -> &str {
+    /// A thread that has just been given an answer after a node.
+    pub(super) fn run_from(&mut self, node: u32, said: Said, stock: &Stock) -> Running {
+        let Step::Ask(call) = self.step(node) else {
+            unreachable!("only who asks is answered");
+        };
+        let mut record = self.record(node, stock);
+        record.push((stock.request(call), stock.reply(call, said)));
+        self.run(self.nodes[node as usize].program, record)
+    }
+
+    /// What was said after each node, and where that led.
+    pub(super) fn children(&self) -> Map<u32, Vec<(Said, u32)>> {
+        let mut children: Map<u32, Vec<(Said, u32)>> = Map::default();
+        for ((node, said), child) in &self.children {
+            children.entry(*node).or_default().push((*said, *child));
+        }
+        children
+    }
+
+    pub(super) fn name_at(&self, node: u32) -> &str {
         self.name(self.nodes[node as usize].program)
     }
 
@@ -285,6 +247,7 @@ impl Trie {
                 self.name(node.program)
             );
             self.adopt(known, node.parent);
+            self.merged.extend(node.said.map(|said| (node.parent, said, known)));
             return known;
         }
         self.nodes.push(node);

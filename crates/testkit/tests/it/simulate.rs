@@ -39,6 +39,13 @@ fn a_view_that_is_torn_by_a_checkpoint_is_found() {
 }
 
 #[test]
+fn a_repair_that_believes_its_list_is_found() {
+    let (_, failure) = explore("repair", Some(Bug::TrustListing));
+    let steps = failure.expect("the fault is planted");
+    assert!(steps.contains("repair: list w/"), "{steps}");
+}
+
+#[test]
 fn orders_that_are_left_out_lead_nowhere_else() {
     for name in ["cache", "init", "rekey"] {
         let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name).unwrap();
@@ -55,7 +62,9 @@ fn orders_that_are_left_out_lead_nowhere_else() {
 
 #[test]
 fn without_one_every_state_is_sound() {
-    for (scenario, at_least) in [("reuse", 1000), ("cache", 1000), ("power", 20), ("init", 20)] {
+    for (scenario, at_least) in
+        [("reuse", 1000), ("cache", 1000), ("power", 20), ("init", 20), ("repair", 20)]
+    {
         let (tally, failure) = explore(scenario, None);
         assert!(failure.is_none(), "{scenario}: {}", failure.unwrap_or_default());
         assert!(tally.states >= at_least, "{scenario}: only {tally:?}");

@@ -5,7 +5,7 @@ mod copy;
 mod info;
 mod mirror;
 mod repair;
-mod scrub;
+pub(super) mod scrub;
 mod sessions;
 mod stop_session;
 
