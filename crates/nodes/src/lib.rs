@@ -17,6 +17,7 @@ pub mod hooks;
 pub mod identity;
 pub mod kind;
 pub mod manifest;
+pub mod minima;
 pub mod node;
 pub mod position;
 pub mod process;
