@@ -3,4 +3,5 @@
 //! [`wire`] and [`number`] are its encoding. Facts were taken from the real node, version 1.0.45.15.
 
 pub mod number;
+pub mod rpc;
 pub mod wire;
