@@ -227,7 +227,13 @@ impl<R: Read> Reader<R> {
 
     /// A MiniData that is read over, not kept (except by [`keep`](Self::keep)).
     pub fn skip_data(&mut self, what: &'static str, limit: u32) -> Result<()> {
-        let mut left = self.length(what, limit)? as usize;
+        let length = self.length(what, limit)?;
+        self.skip(length, what)
+    }
+
+    /// As many bytes, read over.
+    pub fn skip(&mut self, length: u32, what: &'static str) -> Result<()> {
+        let mut left = length as usize;
         let mut room = [0; 4096];
         while left > 0 {
             let part = left.min(room.len());
