@@ -91,6 +91,20 @@ pub enum Error {
         /// What kept changing.
         reason: String,
     },
+    /// A file of Minima.
+    #[error("{}: {source}", path.display())]
+    Minima {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: crate::minima::error::Error,
+    },
+    /// A running Minima node.
+    #[error(transparent)]
+    MinimaRpc(#[from] crate::minima::rpc::RpcError),
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
 }
 
 /// A result of this crate.

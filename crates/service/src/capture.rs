@@ -152,8 +152,7 @@ impl Capturing<'_> {
         scene: &mut Scene,
     ) {
         let component = located.component;
-        let lies_somewhere = !matches!(component.kind, Kind::Command(_) | Kind::Postgres(_));
-        if lies_somewhere && let Err(error) = fs::metadata(self.view.reading(&record.path)) {
+        if component.kind.lies_somewhere() && let Err(error) = fs::metadata(self.view.reading(&record.path)) {
             return absent(record, &error);
         }
         let path = record.path.clone();

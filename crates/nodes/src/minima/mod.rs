@@ -5,8 +5,11 @@
 
 pub mod address;
 pub mod backup;
+pub mod ending;
 pub mod error;
 pub mod keys;
+pub mod link;
+pub mod live;
 pub mod number;
 pub mod password;
 pub mod phrase;

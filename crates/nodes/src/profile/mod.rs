@@ -159,6 +159,8 @@ pub enum Kind {
     Git,
     /// What a program writes to standard output.
     Command(CommandRule),
+    /// A Minima node, through its own commands.
+    Minima(MinimaRule),
 }
 
 impl Kind {
@@ -174,7 +176,13 @@ impl Kind {
             Self::Postgres(_) => "postgres",
             Self::Git => "git",
             Self::Command(_) => "command",
+            Self::Minima(_) => "minima",
         }
+    }
+
+    /// Whether something lies at the component's path in a living node. Other state only a program gives.
+    pub fn lies_somewhere(&self) -> bool {
+        !matches!(self, Self::Command(_) | Self::Postgres(_) | Self::Minima(_))
     }
 }
 
@@ -235,6 +243,35 @@ pub struct CommandRule {
     pub restore: Option<Line>,
     /// Checks one that lies at `{file}`.
     pub check: Option<Line>,
+}
+
+/// What is taken of a Minima node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MinimaPart {
+    /// Wallet, keys with their uses, cascade, chain, settings, history: what its `backup` holds.
+    #[default]
+    State,
+    /// Every block of its archive.
+    Archive,
+    /// Every unspent coin there is: for nodes with `-megammr`.
+    Mega,
+}
+
+/// A Minima node and the folder that it shares with us. Every value may have placeholders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MinimaRule {
+    /// What is taken.
+    pub take: MinimaPart,
+    /// Where its commands are answered.
+    pub rpc: String,
+    /// File with its `-rpcpassword`; empty: it has none.
+    pub password_file: String,
+    /// Its `1.0` folder on this machine; empty: it cannot be seen from here.
+    pub data: String,
+    /// The shared folder on this machine.
+    pub exchange: String,
+    /// The same as the node sees it; empty: under the same name.
+    pub inside: String,
 }
 
 /// A command of a profile, with placeholders.
@@ -423,6 +460,8 @@ pub enum MarkSource {
     },
     /// Standard output of a command: lines of key, white space, number.
     Command(Line),
+    /// Uses of a Minima wallet's keys: of a running node by asking it, of a copy by reading its wallet.
+    Minima(MinimaRule),
     /// An EIP-3076 interchange document: a file, or what a command writes.
     Slashing {
         /// Relative to the component.

@@ -123,7 +123,7 @@ struct RawPart {
 
 /// Options of kinds.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawOptions {
     counts: Option<RawCounts>,
     chain: Option<RawChain>,
@@ -132,6 +132,12 @@ struct RawOptions {
     dump: Option<RawLine>,
     restore: Option<RawLine>,
     check: Option<RawLine>,
+    take: Option<String>,
+    rpc: Option<String>,
+    password_file: Option<String>,
+    data: Option<String>,
+    exchange: Option<String>,
+    inside: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -245,6 +251,8 @@ enum RawMark {
         file: String,
     },
     Command(RawLine),
+    /// With the options of its component.
+    Minima,
     Slashing {
         file: Option<String>,
         export: Option<RawLine>,
