@@ -52,7 +52,7 @@ pub fn capture(request: &Request<'_>, rule: &MinimaRule) -> Result<Captured> {
 /// If it cannot be read.
 pub fn verify(path: &Path, rule: &MinimaRule) -> Result<Verified> {
     match rule.take {
-        MinimaPart::State => Ok(rules::contents(&read_state(path)?, true)),
+        MinimaPart::State => Ok(rules::contents(&read_state(path)?, rules::Keys::All)),
         MinimaPart::Archive => archive::verify(path),
         MinimaPart::Mega => verify_mega(path),
     }
@@ -71,7 +71,7 @@ pub fn fetch_state(link: &Link) -> Result<Fetched> {
     read.map_err(Error::file(&parcel.host, "cannot be read"))?;
     let contents = backup::open(&sealed, &password, LARGEST)
         .map_err(|source| Error::Minima { path: parcel.host.clone(), source })?;
-    let verified = rules::contents(&contents, false);
+    let verified = rules::contents(&contents, rules::Keys::One);
     if let Some(bad) = first_failed(&verified) {
         let reason = format!("what the node wrote is not sound: {}: {}", bad.name, bad.detail);
         return Err(Error::Damaged { path: parcel.host.clone(), reason });

@@ -10,6 +10,7 @@ pub mod git;
 pub mod jsonl;
 mod lines;
 pub mod lsm;
+pub mod minima;
 pub mod postgres;
 pub mod sqlite;
 
@@ -38,6 +39,7 @@ pub fn capture(kind: &Kind, request: &Request<'_>) -> Result<Captured> {
         Kind::Rocksdb | Kind::Leveldb => lsm::capture(request),
         Kind::Postgres(rule) => postgres::capture(request, rule),
         Kind::Command(rule) => dump::capture(request, rule),
+        Kind::Minima(rule) => minima::capture(request, rule),
     }
 }
 
@@ -60,6 +62,7 @@ pub fn verify(
         Kind::Rocksdb | Kind::Leveldb => lsm::verify(path),
         Kind::Postgres(rule) => postgres::verify(path, rule, patience),
         Kind::Command(rule) => dump::verify(path, rule, variables, patience),
+        Kind::Minima(rule) => minima::verify(path, rule),
     }
 }
 

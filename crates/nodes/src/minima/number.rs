@@ -4,6 +4,9 @@
 
 use std::fmt;
 
+/// How many digits Minima keeps of what it computes.
+const KEPT_DIGITS: usize = 64;
+
 /// A decimal number of at most 32 bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Number {
@@ -57,6 +60,41 @@ impl Number {
         u64::try_from(value).ok()
     }
 
+    /// The sum, written as Java writes it: with as many digits after the point as the longer one. `None` if either is below 0 or if
+    /// the sum has more digits than Minima keeps, so that a node would round it.
+    pub fn plus(&self, other: &Self) -> Option<Self> {
+        if self.is_negative() || other.is_negative() {
+            return None;
+        }
+        let scale = self.scale.max(other.scale);
+        let mut sum = self.widened(scale)?;
+        add(&mut sum, &other.widened(scale)?)?;
+        let first = sum.iter().position(|byte| *byte != 0).unwrap_or(sum.len() - 1);
+        let sign = usize::from(sum[first] & 0x80 != 0);
+        let number = Self::from_parts(scale, &sum[first.checked_sub(sign)?..])?;
+        (number.decimal().len() <= KEPT_DIGITS).then_some(number)
+    }
+
+    /// The whole number with zeros up to this many digits after the point.
+    fn widened(&self, scale: i8) -> Option<[u8; Self::LIMIT + 1]> {
+        let mut wide = [0; Self::LIMIT + 1];
+        let digits = self.digits();
+        wide[Self::LIMIT + 1 - digits.len()..].copy_from_slice(digits);
+        if digits.iter().all(|byte| *byte == 0) {
+            return Some(wide);
+        }
+        for _ in 0..i16::from(scale) - i16::from(self.scale) {
+            multiply_by_ten(&mut wide)?;
+        }
+        Some(wide)
+    }
+
+    /// The same digits with the point moved to the right. `None` if it cannot be written so.
+    pub fn shifted(&self, places: u64) -> Option<Self> {
+        let scale = i64::from(self.scale).checked_sub(i64::try_from(places).ok()?)?;
+        Some(Self { scale: i8::try_from(scale).ok()?, ..*self })
+    }
+
     /// The whole number's size in decimal digits, without sign, most significant first, with no leading zero but a lone one.
     fn decimal(&self) -> String {
         let mut left = self.magnitude();
@@ -77,6 +115,28 @@ impl Number {
         }
         bytes
     }
+}
+
+/// Adds in place. `None` if the sum does not fit.
+fn add(sum: &mut [u8], other: &[u8]) -> Option<()> {
+    let mut carry = 0_u16;
+    for (byte, other) in sum.iter_mut().zip(other).rev() {
+        carry += u16::from(*byte) + u16::from(*other);
+        *byte = carry.to_le_bytes()[0];
+        carry >>= 8;
+    }
+    (carry == 0).then_some(())
+}
+
+/// Multiplies in place. `None` if the product does not fit.
+fn multiply_by_ten(bytes: &mut [u8]) -> Option<()> {
+    let mut carry = 0_u16;
+    for byte in bytes.iter_mut().rev() {
+        carry += u16::from(*byte) * 10;
+        *byte = carry.to_le_bytes()[0];
+        carry >>= 8;
+    }
+    (carry == 0).then_some(())
 }
 
 fn negate(bytes: &mut [u8]) {
@@ -167,6 +227,24 @@ mod tests {
         assert_eq!(shown(0, &[0x80]), "-128");
         assert_eq!(shown(127, &[0]), "0");
         assert_eq!(shown(-128, &[0]), "0");
+    }
+
+    #[test]
+    fn sums_are_written_as_java_does() {
+        let number = |scale, digits: &[u8]| Number::from_parts(scale, digits).unwrap();
+        let sum = number(1, &[5]).plus(&number(3, &[125])).unwrap();
+        assert_eq!((sum.scale(), sum.to_string().as_str()), (3, "0.625"));
+        let carried = Number::from(127).plus(&Number::from(1)).unwrap();
+        assert_eq!(carried, Number::from(128));
+        let zeros = number(5, &[0]).plus(&number(-2, &[0])).unwrap();
+        assert_eq!((zeros.scale(), zeros.digits()), (5, [0].as_slice()));
+        let most = Number::from(u64::MAX);
+        assert_eq!(most.plus(&most).unwrap().to_string(), "36893488147419103230");
+        assert_eq!(number(0, &[0x7f; 32]).plus(&most), None);
+        assert_eq!(number(127, &[1]).plus(&number(0, &[1])), None);
+        assert_eq!(number(0, &[0xff]).plus(&most), None);
+        assert_eq!(number(2, &[123]).shifted(2).unwrap().to_string(), "123");
+        assert_eq!(number(0, &[1]).shifted(u64::MAX), None);
     }
 
     #[test]

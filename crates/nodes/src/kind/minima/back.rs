@@ -22,7 +22,7 @@ pub const KEYS_WITHIN: Duration = Duration::from_secs(900);
 /// # Errors
 /// If the copy is not sound, or the node does not answer.
 pub fn can_take(link: &Link, copy: &Path) -> Result<()> {
-    let found = rules::contents(&read_state(copy)?, true);
+    let found = rules::contents(&read_state(copy)?, rules::Keys::All);
     if let Some(bad) = first_failed(&found) {
         let reason = format!("it is not given to the node: {}: {}", bad.name, bad.detail);
         return Err(Error::Damaged { path: copy.to_owned(), reason });
