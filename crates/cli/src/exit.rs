@@ -184,7 +184,9 @@ fn service_class(error: &Service) -> Class {
             Class::NotFound
         }
         Service::NodeExists { .. } => Class::WouldOverwrite,
-        Service::NoComponent { .. } | Service::NoRemedy { .. } => Class::Usage,
+        Service::NoComponent { .. } | Service::NoRemedy { .. } | Service::NeedsRunning { .. } => {
+            Class::Usage
+        }
         Service::Busy { .. } => Class::TryAgain,
         Service::Rewinds { .. } | Service::Held { .. } => Class::WouldRewind,
         Service::NoSigner => Class::NotAllowed,
@@ -346,6 +348,9 @@ fn service_hint(error: &Service) -> Option<String> {
             "Nothing was put in place. Take an older snapshot (NODE@latest~1), or leave the component out: --skip NAME".to_owned()
         }
         Service::NoSnapshot { .. } => "`nodekeep snapshot list` shows what there is.".to_owned(),
+        Service::NeedsRunning { component, .. } => format!(
+            "Start the node, or restore without --leave-stopped. Or leave it out for now: --skip {component}"
+        ),
         _ => return None,
     };
     Some(text)

@@ -152,7 +152,9 @@ impl Capturing<'_> {
         scene: &mut Scene,
     ) {
         let component = located.component;
-        if component.kind.lies_somewhere() && let Err(error) = fs::metadata(self.view.reading(&record.path)) {
+        if component.kind.lies_somewhere()
+            && let Err(error) = fs::metadata(self.view.reading(&record.path))
+        {
             return absent(record, &error);
         }
         let path = record.path.clone();

@@ -121,6 +121,16 @@ pub enum Error {
         /// What the fence says.
         verdict: Box<Verdict>,
     },
+    /// What the running node takes, and a node that stays stopped.
+    #[error(
+        "`{component}` of the node `{node}` goes back through the running node, which would stay stopped"
+    )]
+    NeedsRunning {
+        /// The node.
+        node: String,
+        /// The component.
+        component: String,
+    },
     /// A remedy for a rule that does not need it, or that has no such remedy.
     #[error("`{rule}={remedy}` is no remedy here{}", listed(known))]
     NoRemedy {

@@ -5,7 +5,7 @@ use nodekeep_nodes::hold::{self, HoldError};
 
 use crate::error::{Error, Result};
 use crate::holding::site;
-use crate::restore::swap;
+use crate::restore::{giving, swap};
 use crate::state::State;
 
 /// Finishes what was left of every registered node, and says it in sentences. A node that a living process works on is passed over; what
@@ -41,18 +41,20 @@ fn resume_node(state: &State, name: &str) -> Result<Vec<String>> {
             }));
         }
     }
-    if !swap::is_pending(&folder) {
+    if !swap::is_pending(&folder) && giving::waiting(&folder)?.is_empty() {
         return Ok(said);
     }
     let _alone = match folder.alone(name) {
         Err(Error::Busy { .. }) => return Ok(said),
         alone => alone?,
     };
-    if let Some(snapshot) = swap::finish(&folder)? {
+    let in_place = swap::finish(&folder)?;
+    if let Some(snapshot) = in_place {
         said.push(format!(
             "{name}: a restore of snapshot {} that a crash interrupted was put in place; start the node when you have looked",
             snapshot.get(..8).unwrap_or(&snapshot)
         ));
     }
+    said.extend(giving::resume(&folder)?.iter().map(|one| format!("{name}: {}", one.told(name))));
     Ok(said)
 }

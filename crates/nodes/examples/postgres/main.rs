@@ -80,7 +80,7 @@ fn try_once(
     fs::create_dir_all(&staging)?;
     let variables = Variables::from([("socket".to_owned(), server.socket())]);
     let connection = "host={socket} user=postgres dbname=postgres".to_owned();
-    let rule = PostgresRule { method, connection };
+    let rule = PostgresRule { method, connection, ..PostgresRule::default() };
     let path = place.join("data");
     let request = Request {
         path: &path,

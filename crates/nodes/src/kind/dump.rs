@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::back::{GiveBack, Returned, WayBack};
 use super::{Captured, Graft, Outcome, Request, Verified, With};
 use crate::command::Program;
 use crate::error::{Error, Result};
@@ -74,19 +75,38 @@ pub fn verify(
     Ok(verified)
 }
 
+/// When a dump goes back: without a `restore`, it is a file like any other.
+pub(super) fn way_back(rule: &CommandRule) -> WayBack {
+    match &rule.restore {
+        Some(_) => WayBack::through(rule.restore_while),
+        None => WayBack::Files,
+    }
+}
+
+/// Whether the line can be filled, and the dump be read.
+pub(super) fn can_take(back: &GiveBack<'_>, rule: &CommandRule) -> Result<()> {
+    restore_program(back, rule)?;
+    File::open(back.copy).map(drop).map_err(Error::file(back.copy, "cannot be read"))
+}
+
 /// Feeds a dump to the profile's `restore`.
 ///
 /// # Errors
 /// If there is no such line, the file cannot be read, or the program fails.
-pub fn restore(path: &Path, rule: &CommandRule, variables: &Variables) -> Result<()> {
+pub fn give_back(back: &GiveBack<'_>, rule: &CommandRule) -> Result<Returned> {
+    let program = restore_program(back, rule)?;
+    let mut file = File::open(back.copy).map_err(Error::file(back.copy, "cannot be read"))?;
+    program.feed(&mut file)?;
+    Ok(Returned::said(format!("`{}` took it", program.name())))
+}
+
+fn restore_program(back: &GiveBack<'_>, rule: &CommandRule) -> Result<Program> {
     let restore = rule.restore.as_ref().ok_or_else(|| Error::Unsupported {
-        path: path.to_owned(),
+        path: back.copy.to_owned(),
         reason: "the profile has no `restore` for it: give the file to the node's own program"
             .to_owned(),
     })?;
-    let program = program(restore, variables, restore.patience)?;
-    let mut file = File::open(path).map_err(Error::file(path, "cannot be read"))?;
-    program.feed(&mut file).map(drop)
+    program(restore, back.variables, back.patience)
 }
 
 fn program(line: &Line, variables: &Variables, patience: Duration) -> Result<Program> {

@@ -2,7 +2,10 @@
 //!
 //! To capture is to make what is in use fit to be read. A kind leaves what it must copy in a staging folder and says, as grafts, what is to be
 //! read instead of what lies there; everything else is read in place, once, by whoever makes the snapshot.
+//!
+//! What is captured as files comes back as files. What a program gave goes back through a program: [`back`].
 
+pub mod back;
 pub mod chain;
 pub mod dump;
 pub mod files;

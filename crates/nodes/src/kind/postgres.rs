@@ -3,6 +3,7 @@
 //!
 //! Passwords come from `~/.pgpass`, `PGPASSFILE` or a service file, as PostgreSQL reads them itself: never from arguments.
 
+mod back;
 mod connection;
 mod label;
 mod sandbox;
@@ -10,9 +11,10 @@ mod tools;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(super) use back::{can_take, compare, give_back, way_back};
 pub use sandbox::{Sandbox, check_started};
 
 use self::tools::Tool;
@@ -20,7 +22,7 @@ use super::{Captured, Graft, Outcome, Request, Verified, With};
 use crate::command::Program;
 use crate::error::{Error, Result};
 use crate::manifest::Note;
-use crate::profile::{PostgresMethod, PostgresRule, Variables, fill};
+use crate::profile::{PostgresMethod, PostgresRule, fill};
 
 /// Captures the server that the rule's connection leads to.
 ///
@@ -28,13 +30,7 @@ use crate::profile::{PostgresMethod, PostgresRule, Variables, fill};
 /// If PostgreSQL's own tools are not there, fail, or find fault with what they copied.
 pub fn capture(request: &Request<'_>, rule: &PostgresRule) -> Result<Captured> {
     let connection = fill(&rule.connection, request.variables)?;
-    if connection::holds_password(&connection) {
-        let reason = "its connection holds a password, which every user of this machine could read: put it into ~/.pgpass or a service file";
-        return Err(Error::Unsupported {
-            path: request.path.to_owned(),
-            reason: reason.to_owned(),
-        });
-    }
+    connection::refuse_password(&connection, request.path)?;
     match rule.method {
         PostgresMethod::Base => base(request, &connection),
         PostgresMethod::Dump => dump(request, &connection),
@@ -50,24 +46,6 @@ pub fn verify(path: &Path, rule: &PostgresRule, patience: Duration) -> Result<Ve
         PostgresMethod::Base => verify_base(path, patience),
         PostgresMethod::Dump => verify_dumps(path, patience),
     }
-}
-
-/// What a person does with a restored copy.
-///
-/// # Errors
-/// If a placeholder has no value.
-pub fn restore_hint(path: &Path, rule: &PostgresRule, variables: &Variables) -> Result<String> {
-    let connection = fill(&rule.connection, variables)?;
-    let path = path.display();
-    Ok(match rule.method {
-        PostgresMethod::Base => format!(
-            "{path} is a data folder with the WAL it needs: see that it belongs to the server's user and is 0700, and start the server. Debian keeps postgresql.conf and pg_hba.conf in /etc/postgresql: they are a component of their own"
-        ),
-        PostgresMethod::Dump => {
-            let file = dump_name(&connection);
-            format!("createdb NAME, then: pg_restore --exit-on-error -d NAME {path}/{file}")
-        }
-    })
 }
 
 fn base(request: &Request<'_>, connection: &str) -> Result<Captured> {
@@ -139,12 +117,7 @@ fn verify_base(path: &Path, patience: Duration) -> Result<Verified> {
 
 fn verify_dumps(path: &Path, patience: Duration) -> Result<Verified> {
     let mut verified = Verified::default();
-    let entries = fs::read_dir(path).map_err(Error::file(path, "cannot be listed"))?;
-    let files = entries.flatten().map(|entry| entry.path());
-    let mut dumps: Vec<_> = files
-        .filter(|file| file.extension().is_some_and(|extension| extension == "dump"))
-        .collect();
-    dumps.sort();
+    let dumps = dumps_in(path)?;
     if dumps.is_empty() {
         verified.check("pg_restore --list", Outcome::Failed, "there is no dump in the folder");
     }
@@ -152,6 +125,15 @@ fn verify_dumps(path: &Path, patience: Duration) -> Result<Verified> {
         verify_dump(&file, patience, &mut verified)?;
     }
     Ok(verified)
+}
+
+fn dumps_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).map_err(Error::file(folder, "cannot be listed"))?;
+    let files = entries.flatten().map(|entry| entry.path());
+    let is_dump = |file: &PathBuf| file.extension().is_some_and(|extension| extension == "dump");
+    let mut dumps: Vec<_> = files.filter(is_dump).collect();
+    dumps.sort();
+    Ok(dumps)
 }
 
 fn verify_dump(file: &Path, patience: Duration, verified: &mut Verified) -> Result<()> {

@@ -192,7 +192,8 @@ fn give_to_owner_of(like: &Path, path: &Path) -> io::Result<()> {
 
 fn first_line(path: &Path) -> Result<Zeroizing<String>> {
     let text = fs::read_to_string(path).map(Zeroizing::new);
-    let text = text.map_err(Error::file(path, "the file with the node's password cannot be read"))?;
+    let text =
+        text.map_err(Error::file(path, "the file with the node's password cannot be read"))?;
     Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()))
 }
 

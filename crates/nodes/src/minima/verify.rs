@@ -91,8 +91,7 @@ fn holds_locked_phrase(settings: Option<&Value>) -> bool {
 fn own_keys(wallet: &Wallet, seed: &Seed, keys: Keys, verified: &mut Verified) {
     let most = if keys == Keys::One { 1 } else { wallet.keys.len() };
     let usual: Vec<_> = wallet.keys.iter().filter(|key| key.is_usual()).take(most).collect();
-    let wrong =
-        usual.iter().find(|key| seed.modified(&key.modifier).public_key() != key.public);
+    let wrong = usual.iter().find(|key| seed.modified(&key.modifier).public_key() != key.public);
     match wrong {
         Some(key) => {
             let detail = format!("key {} is not of the seed", key.public);
@@ -135,7 +134,8 @@ fn chain(contents: &Contents, cascade: Option<&Cascade>, verified: &mut Verified
     if let Some((below, root)) = stands {
         let is_linked = root.header.parent == Some(below.id);
         let outcome = if is_linked { Outcome::Passed } else { Outcome::Failed };
-        let detail = format!("block {} stands on the cascade's block {}", root.header.number, below.number);
+        let detail =
+            format!("block {} stands on the cascade's block {}", root.header.number, below.number);
         verified.check("cascade to chain", outcome, detail);
     }
 }

@@ -232,6 +232,19 @@ pub struct PostgresRule {
     pub method: PostgresMethod,
     /// Connection string with placeholders, without a password: that comes from `~/.pgpass` or a service file.
     pub connection: String,
+    /// For a dump: when it goes back.
+    pub restore_while: RestoreWhile,
+}
+
+/// When a dump goes back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RestoreWhile {
+    /// While the node is stopped: a database that it would write to meanwhile.
+    #[default]
+    Stopped,
+    /// While it runs: the node itself takes it.
+    Running,
 }
 
 /// A program that writes a dump.
@@ -241,6 +254,8 @@ pub struct CommandRule {
     pub dump: Line,
     /// Reads it from standard input.
     pub restore: Option<Line>,
+    /// When that runs.
+    pub restore_while: RestoreWhile,
     /// Checks one that lies at `{file}`.
     pub check: Option<Line>,
 }

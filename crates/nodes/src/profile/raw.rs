@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use self::check::check;
-use super::{FenceKind, HoldMethod, Priority, Profile};
+use super::{FenceKind, HoldMethod, Priority, Profile, RestoreWhile};
 use crate::error::{Error, Result};
 
 /// Reads a profile.
@@ -131,6 +131,7 @@ struct RawOptions {
     connection: Option<String>,
     dump: Option<RawLine>,
     restore: Option<RawLine>,
+    restore_while: Option<RestoreWhile>,
     check: Option<RawLine>,
     take: Option<String>,
     rpc: Option<String>,

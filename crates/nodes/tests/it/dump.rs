@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use nodekeep_nodes::error::Error;
+use nodekeep_nodes::kind::back::{GiveBack, WayBack, give_back, way_back};
 use nodekeep_nodes::kind::{Captured, Outcome, Request, With, dump};
-use nodekeep_nodes::profile::{CommandRule, Line, Variables};
+use nodekeep_nodes::profile::{CommandRule, Kind, Line, RestoreWhile, Variables};
 
 fn line(text: &str) -> Line {
     let argv = ["/bin/sh", "-c", text].map(str::to_owned).to_vec();
@@ -14,7 +15,12 @@ fn line(text: &str) -> Line {
 }
 
 fn rule(dump: &str) -> CommandRule {
-    CommandRule { dump: line(dump), restore: None, check: None }
+    CommandRule {
+        dump: line(dump),
+        restore: None,
+        restore_while: RestoreWhile::Stopped,
+        check: None,
+    }
 }
 
 fn capture(folder: &Path, rule: &CommandRule, patience: Duration) -> Result<Captured, Error> {
@@ -82,11 +88,18 @@ fn a_dump_is_checked_and_fed_back() {
     assert!(dump::verify(&file, &rule, &variables, patience).unwrap().is_sound());
     rule.check = Some(line("grep other '{file}'"));
     assert!(!dump::verify(&file, &rule, &variables, patience).unwrap().is_sound());
-    let error = dump::restore(&file, &rule, &variables).unwrap_err().to_string();
+    let back = GiveBack { copy: &file, path: &file, variables: &variables, patience };
+    assert_eq!(way_back(&Kind::Command(rule.clone())), WayBack::Files);
+    let error = give_back(&Kind::Command(rule.clone()), &back).unwrap_err().to_string();
     assert!(error.contains("no `restore`"), "{error}");
     rule.restore = Some(line("cat > '{data}/restored'"));
-    dump::restore(&file, &rule, &variables).unwrap();
+    assert_eq!(way_back(&Kind::Command(rule.clone())), WayBack::WhileStopped);
+    rule.restore_while = RestoreWhile::Running;
+    assert_eq!(way_back(&Kind::Command(rule.clone())), WayBack::WhileRunning);
+    let returned = give_back(&Kind::Command(rule.clone()), &back).unwrap();
+    assert_eq!(returned.said, ["`/bin/sh` took it"]);
     assert_eq!(fs::read(folder.path().join("restored")).unwrap(), b"content");
     rule.restore = Some(line("echo full >&2; exit 5"));
-    assert!(dump::restore(&file, &rule, &variables).unwrap_err().to_string().contains("full"));
+    let error = give_back(&Kind::Command(rule), &back).unwrap_err().to_string();
+    assert!(error.contains("full"), "{error}");
 }

@@ -34,7 +34,7 @@ fn registered(profile: Profile) -> Node {
 
 #[test]
 fn mistakes_are_named_with_their_place() {
-    let cases: [(&str, &[&str]); 21] = [
+    let cases: [(&str, &[&str]); 23] = [
         ("colour = \"red\"", &["line 6", "colour"]),
         (
             "[[component]]\nname = \"b\"\nabout = \"b\"\npath = \"/b\"\nprioritty = \"low\"",
@@ -64,6 +64,14 @@ fn mistakes_are_named_with_their_place() {
         (
             "[[component]]\nname = \"b\"\nabout = \"b\"\npath = \"/b\"\n[[component.part]]\npath = \"../x\"\nkind = \"git\"",
             &["`../x`", "below"],
+        ),
+        (
+            "[[component]]\nname = \"b\"\nabout = \"b\"\npath = \"/b\"\n[[component.part]]\npath = \"x\"\nkind = \"postgres\"\noptions = { method = \"dump\" }",
+            &["`x`", "of its own"],
+        ),
+        (
+            "[[component]]\nname = \"b\"\nabout = \"b\"\npath = \"/b\"\nkind = \"postgres\"\noptions = { restore-while = \"running\" }",
+            &["component `b`", "`restore-while`"],
         ),
         ("[[component]]\nname = \"B\"\nabout = \"b\"\npath = \"/b\"", &["`B`", "a-z"]),
         ("[[root]]\nname = \"data\"\nabout = \"again\"", &["two root", "`data`"]),

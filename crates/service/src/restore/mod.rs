@@ -1,30 +1,34 @@
 //! Bringing a node back: planned, judged by the fence, copied beside and checked while the node still runs; then stopped, put in place in
-//! one journaled step, started, and looked at.
+//! one journaled step, started, and looked at. What a program takes is given to it before the start, or through the running node.
 
+pub mod giving;
 pub mod place;
+mod stage;
 pub mod swap;
+mod switch;
+mod verify;
+mod view;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-use nodekeep_nodes::fence::journal::Decision;
-use nodekeep_nodes::fence::judge::{Ruling, Verdict};
-use nodekeep_nodes::fence::mark::{At, Origin};
-use nodekeep_nodes::fence::read::{Site, State as Lying};
-use nodekeep_nodes::fence::remedy::{self, Remedy};
+use nodekeep_nodes::fence::judge::Verdict;
+use nodekeep_nodes::fence::look::Look;
+use nodekeep_nodes::fence::remedy::Remedy;
 use nodekeep_nodes::fence::retire::Claim;
 use nodekeep_nodes::health;
 use nodekeep_nodes::hooks::{self, Context};
-use nodekeep_nodes::kind::{self, Outcome, Verified};
+use nodekeep_nodes::kind::Verified;
+use nodekeep_nodes::kind::back::WayBack;
 use nodekeep_nodes::node::Node;
-use nodekeep_nodes::profile::FenceRule;
-use nodekeep_nodes::service::{Control, Stopped};
+use nodekeep_nodes::service::{Control, Started, Stopped};
 use nodekeep_repo::repository::SnapshotRecord;
 
-use self::place::{Placement, left_out, placements};
-use self::swap::Swap;
+pub use self::giving::{Given, Waiting};
+use self::place::{Placement, placements};
+use self::stage::Staged;
+use self::switch::{decided, left_by_remedies};
+pub use self::verify::{verify_node, verify_placement};
 use crate::backup::Ground;
 use crate::error::{Error, Result};
 use crate::fencing::{self, Recorded, look_live};
@@ -33,8 +37,6 @@ use crate::holding::site;
 
 /// How long a started node has to become healthy.
 const HEALTHY_WITHIN: Duration = Duration::from_secs(120);
-/// How long a copy may be checked by a program of its kind.
-const CHECK_WITHIN: Duration = Duration::from_secs(3600);
 
 /// What of a snapshot is wanted back, and what was chosen where the fence refuses.
 #[derive(Debug, Clone, Default)]
@@ -61,8 +63,10 @@ impl Wish {
 /// What a restore would do.
 #[derive(Debug)]
 pub struct Plan {
-    /// What goes where.
+    /// What goes where, as files.
     pub placements: Vec<Placement>,
+    /// What a program takes, in this order: first while the node is stopped, then through the running node.
+    pub given: Vec<Given>,
     /// Components of the snapshot that are not restored, because a remedy leaves them out.
     pub without: Vec<String>,
     /// What the fence says.
@@ -84,6 +88,8 @@ pub struct Restored {
     pub placed: Vec<PathBuf>,
     /// Where what was there before lies.
     pub aside: Vec<PathBuf>,
+    /// Components that a program took, and what was said of each.
+    pub given: Vec<(String, Vec<String>)>,
     /// Bytes that were written.
     pub bytes: u64,
     /// What the checks of each component said.
@@ -106,10 +112,30 @@ impl Plan {
     /// Refuses what stands against it and was not answered.
     ///
     /// # Errors
-    /// [`Error::Held`], [`Error::Rewinds`].
-    pub fn refuse(&self, node: &str, wish: &Wish) -> Result<()> {
-        fencing::refuse_held(node, &self.claim)?;
-        decided(&self.verdict, wish)
+    /// [`Error::Held`], [`Error::Rewinds`], [`Error::NeedsRunning`].
+    pub fn refuse(&self, node: &Node, wish: &Wish) -> Result<()> {
+        fencing::refuse_held(node.name(), &self.claim)?;
+        decided(&self.verdict, wish)?;
+        self.refuse_stopped(node, wish)
+    }
+
+    /// What the running node takes needs a node that runs in the end.
+    fn refuse_stopped(&self, node: &Node, wish: &Wish) -> Result<()> {
+        let stays_stopped = wish.leave_stopped
+            || (node.profile.service.start.is_none() && self.is_running == Some(false));
+        match self.given.iter().find(|given| given.way == WayBack::WhileRunning) {
+            Some(given) if stays_stopped => Err(Error::NeedsRunning {
+                node: node.name().to_owned(),
+                component: given.component.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the node has to be stopped for it.
+    fn stops(&self) -> bool {
+        !self.placements.is_empty()
+            || self.given.iter().any(|given| given.way == WayBack::WhileStopped)
     }
 }
 
@@ -131,15 +157,20 @@ impl Ground<'_> {
         let control = Control::of(node, &site(&state).log(node.name()))?;
         let seen = self.live(node);
         let live = seen.as_ref();
-        let wants = |component: &str| wish.wants(component);
-        let verdict = fencing::verdict(node, &recorded, snapshot, live, wants);
+        let verdict =
+            fencing::verdict(node, &recorded, snapshot, live, |component| wish.wants(component));
         let without = left_by_remedies(&verdict, wish)?;
-        let placements = placements(snapshot, node, |component| {
+        let wants = |component: &str| {
             wish.wants(component) && !without.iter().any(|name| name == component)
-        })?;
+        };
+        let given = giving::planned(snapshot, node, wants)?;
+        let is_given = |component: &str| given.iter().any(|given| given.component == component);
+        let placements =
+            placements(snapshot, node, |component| wants(component) && !is_given(component))?;
         let machine = self.state.machine(&self.host)?;
         Ok(Plan {
             placements,
+            given,
             without,
             verdict,
             claim: recorded.claim(&machine),
@@ -150,7 +181,7 @@ impl Ground<'_> {
     }
 
     /// The marks of the live node, if any of it is there.
-    fn live(&self, node: &Node) -> Option<nodekeep_nodes::fence::look::Look> {
+    fn live(&self, node: &Node) -> Option<Look> {
         let components = node.components().ok()?;
         let is_there = components.iter().any(|located| located.path.symlink_metadata().is_ok());
         is_there.then(|| look_live(node))
@@ -173,7 +204,7 @@ impl Ground<'_> {
         let _alone = state.alone(node.name())?;
         swap::finish(&state)?;
         let plan = self.plan_restore(node, snapshot, all, wish)?;
-        plan.refuse(node.name(), wish)?;
+        plan.refuse(node, wish)?;
         let mut restored = Restored::default();
         let staged = self.stage(node, snapshot, &plan, &mut restored)?;
         let context = Context {
@@ -181,337 +212,116 @@ impl Ground<'_> {
             snapshot: Some(snapshot.record.id.hex()),
             status: None,
         };
-        hooks::before_restore(node, &context)?;
-        let control = Control::of(node, &site(&state).log(node.name()))?;
-        // On a bare machine there is nothing to stop.
-        let stopped = self.live(node).is_some() && stop(node, &control)?;
-        let down = Instant::now();
-        let switched = self.switch(node, snapshot, all, wish, (&plan, &staged), &mut restored);
-        if let Err(error) = switched {
-            discard(&staged);
-            return Err(match start_again(&control, stopped) {
-                Ok(()) => error,
-                Err(problem) => problem,
-            });
-        }
-        self.wake(node, &control, &context, wish, &mut restored);
+        let back = Back { node, control: Control::of(node, &site(&state).log(node.name()))?, wish };
+        let switched = hooks::before_restore(node, &context).map_err(Error::from).and_then(|()| {
+            self.stop_and_switch(&back, snapshot, all, (&plan, &staged), &mut restored)
+        });
+        let down = switched.inspect_err(|_| {
+            // What could not be undone is finished at the next start, from the copies.
+            if !swap::is_pending(&state) {
+                staged.discard();
+            }
+        })?;
+        back.wake(&state, &context, &staged, &mut restored);
         restored.down = down.elapsed();
         restored.took = begun.elapsed();
         Ok(restored)
     }
 
-    /// Copies and checks everything beside its place, while the node still runs.
-    fn stage(
+    /// Stops the node and puts state in place; since when it is down. A node that was stopped here is started again if that fails.
+    fn stop_and_switch(
         &self,
-        node: &Node,
-        snapshot: &NodeSnapshot,
-        plan: &Plan,
-        restored: &mut Restored,
-    ) -> Result<Vec<(Placement, PathBuf)>> {
-        let mut staged = Vec::new();
-        for placement in &plan.placements {
-            let beside = beside(&placement.target, "new", snapshot);
-            remove(&beside)?;
-            restored.bytes += self.bring(snapshot, placement, &beside)?.bytes;
-            // What lies in it and is not wanted came with it.
-            for path in left_out(placement, snapshot, node)? {
-                let inner = path.strip_prefix(&placement.target).unwrap_or(&path);
-                remove(&join(&beside, inner))?;
-            }
-            let checked = verify_placement(node, snapshot, placement, &beside);
-            staged.push((placement.clone(), beside));
-            if let Some(error) = checked.iter().find_map(unsound) {
-                discard(&staged);
-                return Err(error);
-            }
-            restored.verified.extend(checked);
-        }
-        Ok(staged)
-    }
-
-    /// The node has stopped: the fence is asked for the last time, and state is put in place.
-    fn switch(
-        &self,
-        node: &Node,
+        back: &Back<'_>,
         snapshot: &NodeSnapshot,
         all: &[SnapshotRecord],
-        wish: &Wish,
-        (plan, staged): (&Plan, &[(Placement, PathBuf)]),
+        work: (&Plan, &Staged),
         restored: &mut Restored,
-    ) -> Result<()> {
-        let state = self.state.of(node.name())?;
-        let machine = self.state.machine(&self.host)?;
-        if let Some(live) = self.live(node) {
-            fencing::record(&state, &machine, Origin::Restore, &live)?;
+    ) -> Result<Instant> {
+        // On a bare machine there is nothing to stop.
+        let is_there = work.0.stops() && self.live(back.node).is_some();
+        let stopped = is_there && back.stop()?;
+        let down = Instant::now();
+        match self.switch(back.node, snapshot, all, back.wish, work, restored) {
+            Ok(()) => Ok(down),
+            Err(error) if !stopped => Err(error),
+            Err(error) => match back.control.start() {
+                Ok(_) => Err(error),
+                Err(problem) => Err(problem.into()),
+            },
         }
-        let verdict = self.plan_restore(node, snapshot, all, wish)?.verdict;
-        decided(&verdict, wish)?;
-        self.apply_remedies(node, &verdict, wish, staged, restored)?;
-        let mut swap = Swap::new(snapshot.record.id.hex());
-        for (placement, beside_it) in staged {
-            let aside = beside(&placement.target, "before", snapshot);
-            // The same snapshot was restored before: what lay there before that is older than what lies there now.
-            remove(&aside)?;
-            let kept = left_out(placement, snapshot, node)?;
-            swap.replace(beside_it, &placement.target, &aside, &kept)?;
-        }
-        swap.run(&state)?;
-        restored.placed =
-            plan.placements.iter().map(|placement| placement.target.clone()).collect();
-        restored.aside.clone_from(&swap.aside);
-        Ok(())
-    }
-
-    fn apply_remedies(
-        &self,
-        node: &Node,
-        verdict: &Verdict,
-        wish: &Wish,
-        staged: &[(Placement, PathBuf)],
-        restored: &mut Restored,
-    ) -> Result<()> {
-        let state = self.state.of(node.name())?;
-        let machine = self.state.machine(&self.host)?;
-        for ruling in verdict.refusals() {
-            let chosen = wish.remedies.iter().find(|(rule, _)| *rule == ruling.rule);
-            let rule = node.profile.fence.iter().find(|rule| rule.name == ruling.rule);
-            let Some(rule) = rule else { continue };
-            let said = match chosen {
-                Some((_, Remedy::Without)) => {
-                    vec![format!("`{}` was left out", ruling.component)]
-                }
-                Some((_, remedy)) => self.apply_remedy(node, rule, ruling, *remedy, staged)?,
-                None => vec![ruling.to_string()],
-            };
-            let decision = Decision {
-                at: At::from(Timestamp::now()),
-                machine: machine.clone(),
-                rule: ruling.rule.clone(),
-                choice: chosen.map_or("accept-rollback", |(_, remedy)| remedy.word()).to_owned(),
-                reason: match chosen {
-                    None => wish.accept_rollback.clone().unwrap_or_default(),
-                    Some(_) => String::new(),
-                },
-                said: said.clone(),
-            };
-            fencing::decide(&state, decision)?;
-            restored.remedies.extend(said);
-        }
-        Ok(())
-    }
-
-    fn apply_remedy(
-        &self,
-        node: &Node,
-        rule: &FenceRule,
-        ruling: &Ruling,
-        chosen: Remedy,
-        staged: &[(Placement, PathBuf)],
-    ) -> Result<Vec<String>> {
-        let located = node.component(&rule.component)?;
-        let held = staged.iter().find_map(|(placement, beside)| {
-            let inner = located.path.strip_prefix(&placement.target).ok()?;
-            Some(join(beside, inner))
-        });
-        let Some(path) = held else { return Ok(Vec::new()) };
-        let variables = node.variables();
-        let site = Site { path: &path, variables: &variables, state: Lying::Copy };
-        let plan = remedy::plan(rule, ruling, chosen)?;
-        Ok(plan.apply(rule, site, &self.scratch)?)
-    }
-
-    /// After state is in place: hooks, the start, and a look.
-    fn wake(
-        &self,
-        node: &Node,
-        control: &Control,
-        context: &Context,
-        wish: &Wish,
-        restored: &mut Restored,
-    ) {
-        if let Err(error) = hooks::after_restore(node, context) {
-            // A node whose data was not migrated must not start on it.
-            restored.problems.push(format!("{error}; the node was not started"));
-            return;
-        }
-        if wish.leave_stopped || node.profile.service.start.is_none() {
-            return;
-        }
-        match control.start() {
-            Ok(_) => restored.started = true,
-            Err(error) => return restored.problems.push(error.to_string()),
-        }
-        restored.health = health::wait_until_healthy(node, HEALTHY_WITHIN);
-        let ill = restored.health.iter().filter(|seen| !seen.is_well);
-        let ill: Vec<String> = ill.map(|seen| format!("{}: {}", seen.name, seen.detail)).collect();
-        restored.problems.extend(ill);
     }
 }
 
-fn join(base: &Path, inner: &Path) -> PathBuf {
-    if inner.as_os_str().is_empty() { base.to_owned() } else { base.join(inner) }
+/// A node on its way back.
+struct Back<'a> {
+    node: &'a Node,
+    control: Control,
+    wish: &'a Wish,
+}
+
+impl Back<'_> {
+    /// Whether it was stopped here. Without a command the node must not be running.
+    fn stop(&self) -> Result<bool> {
+        if self.node.profile.service.stop.is_none() {
+            return Ok(false);
+        }
+        Ok(self.control.stop()? == Stopped::Now)
+    }
+
+    /// After state is in place: what a program takes, hooks, the start, and a look.
+    fn wake(
+        &self,
+        state: &crate::state::NodeState,
+        context: &Context,
+        staged: &Staged,
+        restored: &mut Restored,
+    ) {
+        if !self.give(state, staged, WayBack::WhileStopped, restored) {
+            return restored.problems.push("the node was not started".to_owned());
+        }
+        if let Err(error) = hooks::after_restore(self.node, context) {
+            // A node whose data was not migrated must not start on it.
+            return restored.problems.push(format!("{error}; the node was not started"));
+        }
+        if !self.starts(restored) {
+            return self.compare(state, staged, restored);
+        }
+        if staged.has(WayBack::WhileRunning) {
+            // A node takes nothing before it answers; one that stays ill is asked all the same.
+            health::wait_until_healthy(self.node, HEALTHY_WITHIN);
+            self.give(state, staged, WayBack::WhileRunning, restored);
+        }
+        if self.node.profile.service.start.is_some() {
+            restored.health = health::wait_until_healthy(self.node, HEALTHY_WITHIN);
+        }
+        let ill = restored.health.iter().filter(|seen| !seen.is_well);
+        let ill: Vec<String> = ill.map(|seen| format!("{}: {}", seen.name, seen.detail)).collect();
+        restored.problems.extend(ill);
+        self.compare(state, staged, restored);
+    }
+
+    /// Whether the node runs now, as far as it should. Without a command whoever has started it before keeps it running.
+    fn starts(&self, restored: &mut Restored) -> bool {
+        if self.wish.leave_stopped {
+            return false;
+        }
+        if self.node.profile.service.start.is_none() {
+            return true;
+        }
+        match self.control.start() {
+            Ok(started) => {
+                restored.started |= started == Started::Now;
+                true
+            }
+            Err(error) => {
+                restored.problems.push(error.to_string());
+                false
+            }
+        }
+    }
 }
 
 fn check_components(node: &Node, wish: &Wish) -> Result<()> {
     let wish = crate::capture::Wish { only: wish.only.clone(), skip: wish.skip.clone() };
     wish.check(node)
-}
-
-/// Components that a remedy leaves out; a remedy that is none is refused.
-fn left_by_remedies(verdict: &Verdict, wish: &Wish) -> Result<Vec<String>> {
-    let mut without = Vec::new();
-    for (rule, chosen) in &wish.remedies {
-        let ruling = verdict.rulings.iter().find(|ruling| ruling.rule == *rule);
-        let offered = ruling.filter(|ruling| {
-            ruling.is_clear() || ruling.offers.iter().any(|offer| offer.remedy == Some(*chosen))
-        });
-        let Some(ruling) = offered else {
-            return Err(Error::NoRemedy {
-                rule: rule.clone(),
-                remedy: chosen.word().to_owned(),
-                known: offered_in(verdict),
-            });
-        };
-        if *chosen == Remedy::Without && !ruling.is_clear() {
-            without.push(ruling.component.clone());
-        }
-    }
-    Ok(without)
-}
-
-fn offered_in(verdict: &Verdict) -> Vec<String> {
-    let offers = verdict.refusals().flat_map(|ruling| &ruling.offers);
-    offers.map(|offer| offer.option.clone()).collect()
-}
-
-/// Whether every refusal has an answer.
-fn decided(verdict: &Verdict, wish: &Wish) -> Result<()> {
-    let has_answer = |ruling: &Ruling| {
-        wish.accept_rollback.is_some() || wish.remedies.iter().any(|(rule, _)| *rule == ruling.rule)
-    };
-    if verdict.refusals().all(has_answer) {
-        Ok(())
-    } else {
-        Err(Error::Rewinds { verdict: Box::new(verdict.clone()) })
-    }
-}
-
-/// Whether it was stopped here. Without a command the node must not be running.
-fn stop(node: &Node, control: &Control) -> Result<bool> {
-    if node.profile.service.stop.is_none() {
-        return Ok(false);
-    }
-    Ok(control.stop()? == Stopped::Now)
-}
-
-fn start_again(control: &Control, was_stopped_here: bool) -> Result<()> {
-    if was_stopped_here {
-        control.start()?;
-    }
-    Ok(())
-}
-
-/// A name beside a path: for what comes, and for what was.
-fn beside(target: &Path, what: &str, snapshot: &NodeSnapshot) -> PathBuf {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    target.with_file_name(format!(".{name}.nodekeep-{what}-{}", snapshot.record.id.short()))
-}
-
-fn remove(path: &Path) -> Result<()> {
-    let gone = match path.symlink_metadata() {
-        Ok(metadata) if metadata.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(_) => Ok(()),
-    };
-    gone.map_err(Error::file(path, "cannot be removed"))
-}
-
-fn discard(staged: &[(Placement, PathBuf)]) {
-    for (_, beside) in staged {
-        // What cannot be removed is removed by the next restore of this snapshot.
-        _ = remove(beside);
-    }
-}
-
-/// Checks every component of a node where its folders say, by the rules of its kind: a copy that nobody uses.
-///
-/// # Errors
-/// If a component's path cannot be told.
-pub fn verify_node(node: &Node) -> Result<Vec<(String, Verified)>> {
-    let there =
-        |located: &nodekeep_nodes::node::Located<'_>| located.path.symlink_metadata().is_ok();
-    let components = node.components()?.into_iter().filter(there);
-    Ok(components
-        .map(|located| {
-            let verified = verify_component(node, &located, &located.path);
-            (located.component.name.clone(), verified)
-        })
-        .collect())
-}
-
-/// Checks every component of a placement by the rules of its kind, where it was copied to.
-pub fn verify_placement(
-    node: &Node,
-    snapshot: &NodeSnapshot,
-    placement: &Placement,
-    at: &Path,
-) -> Vec<(String, Verified)> {
-    let mut verified = Vec::new();
-    for located in node.components().unwrap_or_default() {
-        let name = &located.component.name;
-        let inner = located.path.strip_prefix(&placement.target);
-        let (true, true, Ok(inner)) =
-            (placement.components.contains(name), snapshot.holds(name), inner)
-        else {
-            continue;
-        };
-        verified.push((name.clone(), verify_component(node, &located, &join(at, inner))));
-    }
-    verified
-}
-
-fn verify_component(
-    node: &Node,
-    located: &nodekeep_nodes::node::Located<'_>,
-    at: &Path,
-) -> Verified {
-    let variables = node.variables();
-    let component = located.component;
-    let mut all = check(&component.kind, at, &variables);
-    for part in &component.parts {
-        let path = at.join(&part.path);
-        if path.symlink_metadata().is_err() {
-            continue;
-        }
-        let found = check(&part.kind, &path, &variables);
-        all.position.join(&found.position);
-        all.hashes.extend(found.hashes);
-        let name = |check: kind::Check| kind::Check {
-            name: format!("{}: {}", part.path, check.name),
-            ..check
-        };
-        all.checks.extend(found.checks.into_iter().map(name));
-    }
-    all
-}
-
-fn check(
-    kind: &nodekeep_nodes::profile::Kind,
-    at: &Path,
-    variables: &nodekeep_nodes::profile::Variables,
-) -> Verified {
-    kind::verify(kind, at, variables, CHECK_WITHIN).unwrap_or_else(|error| {
-        let mut failed = Verified::default();
-        failed.check(kind.word(), Outcome::Failed, error.to_string());
-        failed
-    })
-}
-
-fn unsound((component, verified): &(String, Verified)) -> Option<Error> {
-    let failed = verified.checks.iter().find(|check| check.outcome == Outcome::Failed)?;
-    Some(Error::Unsound {
-        component: component.clone(),
-        check: failed.name.clone(),
-        detail: failed.detail.clone(),
-    })
 }

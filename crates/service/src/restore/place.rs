@@ -63,6 +63,11 @@ fn covers(placement: &Placement, recorded: &Path, target: &Path) -> bool {
     })
 }
 
+/// A path below another, or that one itself.
+pub(super) fn join(base: &Path, inner: &Path) -> PathBuf {
+    if inner.as_os_str().is_empty() { base.to_owned() } else { base.join(inner) }
+}
+
 /// What was left out of a placement although it lies in it: components that the snapshot does not have, or that are not wanted.
 pub fn left_out(
     placement: &Placement,

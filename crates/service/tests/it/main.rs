@@ -2,5 +2,6 @@
 
 mod backup;
 mod drill;
+mod giving;
 mod lab;
 mod restore;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use nodekeep_nodes::fence::remedy::Remedy;
+use nodekeep_nodes::kind::back::WayBack;
 use nodekeep_nodes::node::Node;
 use nodekeep_service::drill;
 use nodekeep_service::find::NodeSnapshot;
@@ -41,7 +42,7 @@ impl Restore {
             return app.output.document(&plan_document(&node, snapshot, &plan));
         }
         // A refusal says all that the plan would say.
-        plan.refuse(node.name(), &wish)?;
+        plan.refuse(&node, &wish)?;
         app.output.say(&text)?;
         prompt::confirm(
             &app.output,
@@ -178,6 +179,13 @@ fn plan_text(node: &Node, snapshot: &NodeSnapshot, plan: &Plan) -> String {
         .map(|placement| {
             format!("{} ({})", placement.target.display(), placement.components.join(", "))
         })
+        .chain(plan.given.iter().map(|given| {
+            let when = match given.way {
+                WayBack::WhileRunning => "through the running node",
+                _ => "through its program, while the node is stopped",
+            };
+            format!("{when} ({})", given.component)
+        }))
         .collect();
     let running = match plan.is_running {
         Some(true) => "it runs, and will be stopped and started",
@@ -214,6 +222,7 @@ fn restored_text(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) -> S
     let fields = render::fields(&[
         ("in place", lines(&restored.placed)),
         ("before it", lines(&restored.aside)),
+        ("given back", given_text(restored)),
         ("checks", format!("{} passed", render::count(checks as u64))),
         ("fence", restored.remedies.join("\n              ")),
         ("service", if restored.started { "started".to_owned() } else { String::new() }),
@@ -235,6 +244,12 @@ fn restored_text(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) -> S
     )
 }
 
+fn given_text(restored: &Restored) -> String {
+    let line =
+        |(component, said): &(String, Vec<String>)| format!("{component}: {}", said.join("; "));
+    restored.given.iter().map(line).collect::<Vec<_>>().join("\n              ")
+}
+
 fn plan_document(node: &Node, snapshot: &NodeSnapshot, plan: &Plan) -> Value {
     json!({
         "node": node.name(),
@@ -242,6 +257,11 @@ fn plan_document(node: &Node, snapshot: &NodeSnapshot, plan: &Plan) -> Value {
         "dry_run": true,
         "placements": plan.placements.iter().map(|placement| json!({
             "from": placement.recorded, "to": placement.target, "components": placement.components,
+        })).collect::<Vec<_>>(),
+        "given_back": plan.given.iter().map(|given| json!({
+            "component": given.component,
+            "from": given.placement.recorded,
+            "while": if given.way == WayBack::WhileRunning { "running" } else { "stopped" },
         })).collect::<Vec<_>>(),
         "without": plan.without,
         "running": plan.is_running,
@@ -258,6 +278,9 @@ fn restored_document(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) 
         "dry_run": false,
         "placed": restored.placed,
         "aside": restored.aside,
+        "given_back": restored.given.iter().map(|(component, said)| json!({
+            "component": component, "said": said,
+        })).collect::<Vec<_>>(),
         "bytes": restored.bytes,
         "remedies": restored.remedies,
         "started": restored.started,

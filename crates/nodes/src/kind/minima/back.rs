@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{first_failed, read_state, rules};
 use crate::error::{Error, Result};
+use crate::kind::back::{GiveBack, Returned, WayBack};
 use crate::kind::{Outcome, Verified};
 use crate::minima::backup::{self, Contents, Section};
 use crate::minima::chain::Tree;
@@ -13,21 +14,49 @@ use crate::minima::link::{Link, one_time_password};
 use crate::minima::rpc::RpcError;
 use crate::minima::wallet::Wallet;
 use crate::minima::wire::{Reader, hex};
+use crate::profile::{MinimaPart, MinimaRule};
 
 /// How long a new node may take to make its keys: about three minutes on a small machine.
 pub const KEYS_WITHIN: Duration = Duration::from_secs(900);
 
+/// State goes through the node. Blocks and coins are put in place as files, for whoever is to be served from them.
+pub fn way_back(rule: &MinimaRule) -> WayBack {
+    match rule.take {
+        MinimaPart::State => WayBack::WhileRunning,
+        MinimaPart::Archive | MinimaPart::Mega => WayBack::Files,
+    }
+}
+
 /// Looks whether a copy can be given to the node, before anything is touched.
 ///
 /// # Errors
-/// If the copy is not sound, or the node does not answer.
-pub fn can_take(link: &Link, copy: &Path) -> Result<()> {
+/// If the copy is not sound, or the node cannot be spoken to as the rule says.
+pub fn can_take(back: &GiveBack<'_>, rule: &MinimaRule) -> Result<()> {
+    Link::of(rule, back.variables)?;
+    check(back.copy)
+}
+
+/// Gives it to the node, which ends by itself.
+///
+/// # Errors
+/// If it is not sound or not taken.
+pub fn give_back(back: &GiveBack<'_>, rule: &MinimaRule) -> Result<Returned> {
+    check(back.copy)?;
+    let link = Link::of(rule, back.variables)?;
+    let said = give(&link, &read_state(back.copy)?)?;
+    Ok(Returned { said, ends_node: true })
+}
+
+/// Refuses a copy that is not sound: the node would notice only when its own state is gone.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(copy: &Path) -> Result<()> {
     let found = rules::contents(&read_state(copy)?, rules::Keys::All);
     if let Some(bad) = first_failed(&found) {
         let reason = format!("it is not given to the node: {}: {}", bad.name, bad.detail);
         return Err(Error::Damaged { path: copy.to_owned(), reason });
     }
-    link.rpc.standing()?;
     Ok(())
 }
 
@@ -79,9 +108,17 @@ pub fn end(
 ///
 /// # Errors
 /// If the copy cannot be read or the node does not answer.
-pub fn compare(link: &Link, copy: &Path) -> Result<Verified> {
-    let contents = read_state(copy)?;
-    let bad = |source| Error::Minima { path: copy.to_owned(), source };
+pub fn compare(back: &GiveBack<'_>, rule: &MinimaRule) -> Result<Verified> {
+    let link = &Link::of(rule, back.variables)?;
+    compare_with(link, &read_state(back.copy)?, back.copy)
+}
+
+/// Compares a node with a state; `origin` is named in errors.
+///
+/// # Errors
+/// If the state is damaged or the node does not answer.
+pub fn compare_with(link: &Link, contents: &Contents, origin: &Path) -> Result<Verified> {
+    let bad = |source| Error::Minima { path: origin.to_owned(), source };
     let wallet = Wallet::parse(contents.section(Section::Wallet)).map_err(bad)?;
     let mut reader = Reader::new(contents.section(Section::ChainTree));
     let tree = Tree::read(&mut reader).map_err(bad)?;
@@ -114,7 +151,8 @@ fn coins(link: &Link, tree: &Tree, verified: &mut Verified) -> Result<()> {
     let copied: Vec<String> =
         tree.unspent().iter().map(|coin| format!("0x{}", hex(&coin.id))).collect();
     let there = copied.iter().filter(|id| live.contains(id)).count();
-    let detail = format!("{there} of {} coins of the copy are there; {} in all", copied.len(), live.len());
+    let detail =
+        format!("{there} of {} coins of the copy are there; {} in all", copied.len(), live.len());
     let outcome = if there == copied.len() { Outcome::Passed } else { Outcome::Skipped };
     verified.check("coins", outcome, detail);
     Ok(())

@@ -1,7 +1,20 @@
 //! Connection strings of PostgreSQL, as far as they must be understood: whether they hold a password, and which database they name.
 
+use std::path::Path;
+
+use crate::error::{Error, Result};
+
+/// Refuses a connection that holds a password, which would become an argument.
+pub(super) fn refuse_password(connection: &str, asked_for: &Path) -> Result<()> {
+    if !holds_password(connection) {
+        return Ok(());
+    }
+    let reason = "its connection holds a password, which every user of this machine could read: put it into ~/.pgpass or a service file";
+    Err(Error::Unsupported { path: asked_for.to_owned(), reason: reason.to_owned() })
+}
+
 /// Whether it holds a password, in either form.
-pub(super) fn holds_password(connection: &str) -> bool {
+fn holds_password(connection: &str) -> bool {
     match authority_and_rest(connection) {
         Some((authority, rest)) => {
             let user = authority.rsplit_once('@').map(|(user, _)| user);

@@ -6,11 +6,11 @@ use super::{
     RawChain, RawComponent, RawCounts, RawFence, RawHealth, RawHold, RawHooks, RawLine, RawMark,
     RawOptions, RawPart, RawProfile, RawRoot, RawService, RawVariable, RawVerify,
 };
+use crate::kind::back::{WayBack, way_back};
 use crate::profile::{
     Advance, ChainRule, CommandRule, Component, Detect, FenceRule, HealthRule, Hold, HoldMethod,
     Hooks, JsonlRule, Kind, Line, MarkSource, MinimaPart, MinimaRule, Part, PostgresMethod,
-    PostgresRule, Probe, Profile,
-    Root, Service, SqliteRule, Variable, VerifyRule,
+    PostgresRule, Probe, Profile, RestoreWhile, Root, Service, SqliteRule, Variable, VerifyRule,
 };
 
 /// What a command may take unless the profile says otherwise, in seconds.
@@ -91,6 +91,11 @@ impl RawPart {
             return Err(format!("{place}: a part lies below its component"));
         }
         let kind = self.options.kind(&self.kind, &place)?;
+        if way_back(&kind) != WayBack::Files {
+            return Err(format!(
+                "{place}: what goes back through a program is a component of its own"
+            ));
+        }
         Ok(Part { path: self.path, kind, required: self.required })
     }
 }
@@ -149,7 +154,13 @@ impl RawOptions {
                 return Err(format!("{place}: method `{other}` is neither `base` nor `dump`"));
             }
         };
-        Ok(PostgresRule { method, connection: self.connection.take().unwrap_or_default() })
+        let restore_while = match method {
+            PostgresMethod::Dump => self.restore_while.take().unwrap_or_default(),
+            // Files are put in place; the option is left over, and refused.
+            PostgresMethod::Base => RestoreWhile::default(),
+        };
+        let connection = self.connection.take().unwrap_or_default();
+        Ok(PostgresRule { method, connection, restore_while })
     }
 
     fn command(&mut self, place: &str) -> Result<CommandRule, String> {
@@ -157,6 +168,7 @@ impl RawOptions {
         Ok(CommandRule {
             dump: dump.ok_or_else(|| format!("{place}: a command needs `dump`"))?,
             restore: self.restore.take().map(RawLine::convert),
+            restore_while: self.restore_while.take().unwrap_or_default(),
             check: self.check.take().map(RawLine::convert),
         })
     }
@@ -191,6 +203,7 @@ impl RawOptions {
             ("connection", self.connection.is_some()),
             ("dump", self.dump.is_some()),
             ("restore", self.restore.is_some()),
+            ("restore-while", self.restore_while.is_some()),
             ("check", self.check.is_some()),
             ("take", self.take.is_some()),
             ("rpc", self.rpc.is_some()),
@@ -204,8 +217,7 @@ impl RawOptions {
 }
 
 /// Every kind, for messages.
-const KINDS: &str =
-    "kinds are files, jsonl, jsonl-chain, sqlite, rocksdb, leveldb, postgres, git, command and minima";
+const KINDS: &str = "kinds are files, jsonl, jsonl-chain, sqlite, rocksdb, leveldb, postgres, git, command and minima";
 
 impl RawChain {
     fn convert(self, place: &str) -> Result<ChainRule, String> {

@@ -1,0 +1,174 @@
+//! The node has stopped: the fence is asked for the last time, remedies are applied to the copies, and state is put in place.
+
+use jiff::Timestamp;
+use nodekeep_nodes::fence::journal::Decision;
+use nodekeep_nodes::fence::judge::{Ruling, Verdict};
+use nodekeep_nodes::fence::look::Look;
+use nodekeep_nodes::fence::mark::{At, Origin};
+use nodekeep_nodes::fence::read::{Site, State as Lying};
+use nodekeep_nodes::fence::remedy::{self, Remedy};
+use nodekeep_nodes::node::Node;
+use nodekeep_nodes::profile::FenceRule;
+use nodekeep_repo::repository::SnapshotRecord;
+
+use super::place::left_out;
+use super::stage::{Staged, beside, remove};
+use super::swap::Swap;
+use super::view::View;
+use super::{Plan, Restored, Wish, giving};
+use crate::backup::Ground;
+use crate::error::{Error, Result};
+use crate::fencing::{self, Recorded};
+use crate::find::NodeSnapshot;
+
+impl Ground<'_> {
+    pub(super) fn switch(
+        &self,
+        node: &Node,
+        snapshot: &NodeSnapshot,
+        all: &[SnapshotRecord],
+        wish: &Wish,
+        (plan, staged): (&Plan, &Staged),
+        restored: &mut Restored,
+    ) -> Result<()> {
+        let state = self.state.of(node.name())?;
+        let verdict = self.last_verdict(node, snapshot, all, wish)?;
+        decided(&verdict, wish)?;
+        same_without(&verdict, wish, plan)?;
+        self.apply_remedies(node, &verdict, wish, staged, restored)?;
+        let mut swap = Swap::new(snapshot.record.id.hex());
+        for (placement, copy) in &staged.files {
+            let aside = beside(&placement.target, "before", snapshot);
+            // The same snapshot was restored before: what lay there before that is older than what lies there now.
+            remove(&aside)?;
+            let kept = left_out(placement, snapshot, node)?;
+            swap.replace(copy, &placement.target, &aside, &kept)?;
+        }
+        giving::begin(&state, snapshot, staged)?;
+        swap.run(&state)?;
+        restored.placed =
+            plan.placements.iter().map(|placement| placement.target.clone()).collect();
+        restored.aside.clone_from(&swap.aside);
+        Ok(())
+    }
+
+    /// What the node says now that it has stopped is recorded, and judged.
+    fn last_verdict(
+        &self,
+        node: &Node,
+        snapshot: &NodeSnapshot,
+        all: &[SnapshotRecord],
+        wish: &Wish,
+    ) -> Result<Verdict> {
+        let state = self.state.of(node.name())?;
+        let machine = self.state.machine(&self.host)?;
+        let live: Option<Look> = self.live(node);
+        if let Some(live) = &live {
+            fencing::record(&state, &machine, Origin::Restore, live)?;
+        }
+        let recorded = Recorded::of(&state, node.name(), all)?;
+        let wants = |component: &str| wish.wants(component);
+        Ok(fencing::verdict(node, &recorded, snapshot, live.as_ref(), wants))
+    }
+
+    fn apply_remedies(
+        &self,
+        node: &Node,
+        verdict: &Verdict,
+        wish: &Wish,
+        staged: &Staged,
+        restored: &mut Restored,
+    ) -> Result<()> {
+        let state = self.state.of(node.name())?;
+        let machine = self.state.machine(&self.host)?;
+        for ruling in verdict.refusals() {
+            let chosen = wish.remedies.iter().find(|(rule, _)| *rule == ruling.rule);
+            let rule = node.profile.fence.iter().find(|rule| rule.name == ruling.rule);
+            let Some(rule) = rule else { continue };
+            let said = match chosen {
+                Some((_, Remedy::Without)) => {
+                    vec![format!("`{}` was left out", ruling.component)]
+                }
+                Some((_, remedy)) => self.apply_remedy(node, rule, ruling, *remedy, staged)?,
+                None => vec![ruling.to_string()],
+            };
+            let decision = Decision {
+                at: At::from(Timestamp::now()),
+                machine: machine.clone(),
+                rule: ruling.rule.clone(),
+                choice: chosen.map_or("accept-rollback", |(_, remedy)| remedy.word()).to_owned(),
+                reason: match chosen {
+                    None => wish.accept_rollback.clone().unwrap_or_default(),
+                    Some(_) => String::new(),
+                },
+                said: said.clone(),
+            };
+            fencing::decide(&state, decision)?;
+            restored.remedies.extend(said);
+        }
+        Ok(())
+    }
+
+    fn apply_remedy(
+        &self,
+        node: &Node,
+        rule: &FenceRule,
+        ruling: &Ruling,
+        chosen: Remedy,
+        staged: &Staged,
+    ) -> Result<Vec<String>> {
+        let view = View::of(node, staged, &self.scratch.join(format!("remedy-{}", node.name())))?;
+        let Some(path) = view.path(node, &rule.component)? else { return Ok(Vec::new()) };
+        let variables = view.node(node).variables();
+        let site = Site { path: &path, variables: &variables, state: Lying::Copy };
+        let said = remedy::plan(rule, ruling, chosen)?.apply(rule, site, &self.scratch)?;
+        view.end()?;
+        Ok(said)
+    }
+}
+
+/// Components that a remedy leaves out; a remedy that is none is refused.
+pub(super) fn left_by_remedies(verdict: &Verdict, wish: &Wish) -> Result<Vec<String>> {
+    let mut without = Vec::new();
+    for (rule, chosen) in &wish.remedies {
+        let ruling = verdict.rulings.iter().find(|ruling| ruling.rule == *rule);
+        let offered = ruling.filter(|ruling| {
+            ruling.is_clear() || ruling.offers.iter().any(|offer| offer.remedy == Some(*chosen))
+        });
+        let Some(ruling) = offered else {
+            return Err(Error::NoRemedy {
+                rule: rule.clone(),
+                remedy: chosen.word().to_owned(),
+                known: offered_in(verdict),
+            });
+        };
+        if *chosen == Remedy::Without && !ruling.is_clear() {
+            without.push(ruling.component.clone());
+        }
+    }
+    Ok(without)
+}
+
+fn offered_in(verdict: &Verdict) -> Vec<String> {
+    let offers = verdict.refusals().flat_map(|ruling| &ruling.offers);
+    offers.map(|offer| offer.option.clone()).collect()
+}
+
+/// Whether every refusal has an answer.
+pub(super) fn decided(verdict: &Verdict, wish: &Wish) -> Result<()> {
+    let has_answer = |ruling: &Ruling| {
+        wish.accept_rollback.is_some() || wish.remedies.iter().any(|(rule, _)| *rule == ruling.rule)
+    };
+    if verdict.refusals().all(has_answer) { Ok(()) } else { Err(rewinds(verdict)) }
+}
+
+/// What a node wrote until it stopped can call for leaving out what was copied already: then nothing is put in place.
+fn same_without(verdict: &Verdict, wish: &Wish, plan: &Plan) -> Result<()> {
+    let without = left_by_remedies(verdict, wish)?;
+    let is_same = without.iter().all(|component| plan.without.contains(component));
+    if is_same { Ok(()) } else { Err(rewinds(verdict)) }
+}
+
+fn rewinds(verdict: &Verdict) -> Error {
+    Error::Rewinds { verdict: Box::new(verdict.clone()) }
+}
