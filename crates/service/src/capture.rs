@@ -10,7 +10,7 @@ use std::sync::Arc;
 use nodekeep_nodes::kind::{self, Captured, Graft, Request, With};
 use nodekeep_nodes::manifest::{ComponentRecord, Note, Status};
 use nodekeep_nodes::node::{Located, Node};
-use nodekeep_nodes::profile::{Kind, Variables};
+use nodekeep_nodes::profile::{Component, Kind, Variables};
 
 use crate::error::{Error, Result};
 use crate::graft::{Exclusion, Part, Seen};
@@ -23,16 +23,17 @@ pub type Memory = BTreeMap<String, serde_json::Value>;
 /// Which components are wanted.
 #[derive(Debug, Clone, Default)]
 pub struct Wish {
-    /// Only these; empty: all.
+    /// Only these; empty: all but those that are captured on request.
     pub only: Vec<String>,
     /// Not these.
     pub skip: Vec<String>,
 }
 
 impl Wish {
-    fn wants(&self, name: &str) -> bool {
-        (self.only.is_empty() || self.only.iter().any(|only| only == name))
-            && !self.skip.iter().any(|skip| skip == name)
+    fn wants(&self, component: &Component) -> bool {
+        let name = &component.name;
+        let is_named = self.only.contains(name);
+        (is_named || (self.only.is_empty() && !component.on_request)) && !self.skip.contains(name)
     }
 
     /// # Errors
@@ -122,9 +123,13 @@ impl Capturing<'_> {
         let mut scene = Scene { memory: self.memory.clone(), ..Scene::default() };
         let variables = self.node.variables();
         for located in self.node.components()? {
+            let wants = self.wish.wants(located.component);
+            if located.component.on_request && !wants {
+                continue;
+            }
             let path = fs::canonicalize(&located.path).unwrap_or_else(|_| located.path.clone());
             let mut record = record_of(&located, path.clone());
-            if self.wish.wants(&located.component.name) {
+            if wants {
                 self.component(&located, &mut record, &variables, &mut scene);
             } else {
                 record.status = Status::Skipped;

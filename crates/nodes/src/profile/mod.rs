@@ -125,6 +125,8 @@ pub struct Component {
     pub exclude: Vec<String>,
     /// Whether it makes a copy the same node: a test instance does not get it.
     pub identity: bool,
+    /// Whether it is captured only when it is named.
+    pub on_request: bool,
 }
 
 /// Something in a component with a kind of its own.

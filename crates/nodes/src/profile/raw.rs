@@ -108,6 +108,8 @@ struct RawComponent {
     exclude: Vec<String>,
     #[serde(default)]
     identity: bool,
+    #[serde(default)]
+    on_request: bool,
 }
 
 #[derive(Deserialize)]

@@ -79,6 +79,7 @@ impl RawComponent {
             schedule: self.schedule,
             exclude: self.exclude,
             identity: self.identity,
+            on_request: self.on_request,
         })
     }
 }
