@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    backup, check, completions, drill, health, init, key, maintenance, man, node, repo, restore,
-    runbook, snapshot, status,
+    backup, check, completions, drill, health, init, key, maintenance, man, minima, node, repo,
+    restore, runbook, snapshot, status,
 };
 use crate::settings::parse_rate;
 
@@ -106,6 +106,8 @@ pub enum Command {
     Key(key::Key),
     #[command(subcommand)]
     Repo(repo::Repo),
+    #[command(subcommand)]
+    Minima(minima::Minima),
     Completions(completions::Completions),
     Man(man::Man),
 }

@@ -29,6 +29,18 @@ pub enum Error {
     /// Something that only nodes of another profile can do.
     #[error("the node `{node}` has the profile `{profile}`, which has no such maintenance")]
     NotForProfile { node: String, profile: String },
+    /// A file of a Minima node.
+    #[error("{}: {error}", path.display())]
+    Minima { path: PathBuf, error: nodekeep_nodes::minima::error::Error },
+    /// Words that are no seed phrase of a node.
+    #[error("{0}")]
+    NodePhrase(nodekeep_nodes::minima::phrase::PhraseError),
+    /// A password that a node cannot be given.
+    #[error("a node cannot be given this password: {why}")]
+    NodePassword { why: &'static str },
+    /// A node's phrase would have to be printed where no person reads.
+    #[error("a node's seed phrase is shown on a terminal only")]
+    NodePhraseNeedsTerminal,
     /// A file of this machine.
     #[error("cannot {action} {}: {source}", path.display())]
     File { path: PathBuf, action: &'static str, source: io::Error },

@@ -3,6 +3,7 @@
 use std::io;
 
 use nodekeep_nodes::error::Error as Nodes;
+use nodekeep_nodes::minima::error::Error as Minima;
 use nodekeep_repo::error::Error as Engine;
 use nodekeep_service::error::Error as Service;
 use nodekeep_store::{Op, StoreError, StoreErrorKind};
@@ -134,6 +135,8 @@ fn class(error: &Error) -> Class {
     match error {
         Error::Engine(engine) => engine_class(engine),
         Error::Service(service) => service_class(service),
+        Error::Minima { error, .. } => minima_class(error),
+        Error::NodePhrase(_) => Class::WrongKey,
         Error::NoDrill { .. } | Error::NotOfANode { .. } => Class::NotFound,
         Error::BadCertificate { .. } => Class::Damaged,
         Error::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => Class::Pipe,
@@ -191,6 +194,22 @@ fn service_class(error: &Service) -> Class {
         Service::Rewinds { .. } | Service::Held { .. } => Class::WouldRewind,
         Service::NoSigner => Class::NotAllowed,
         _ => Class::Failed,
+    }
+}
+
+fn minima_class(error: &Minima) -> Class {
+    match error {
+        Minima::NotABackup { .. } => Class::Usage,
+        Minima::WrongPassword => Class::WrongKey,
+        Minima::UsedUp { .. } => Class::WouldRewind,
+        Minima::TooLarge { .. } | Minima::Io(_) | Minima::Random => Class::Failed,
+        Minima::Damaged { .. }
+        | Minima::CutOff
+        | Minima::Section { .. }
+        | Minima::Wallet { .. }
+        | Minima::Wire(_)
+        | Minima::Chain { .. }
+        | Minima::Mega { .. } => Class::Damaged,
     }
 }
 
@@ -284,6 +303,16 @@ fn hint(error: &Error) -> Option<String> {
 fn fixed_hint(error: &Error) -> Option<&'static str> {
     Some(match error {
         Error::NoDestination => "For example: nodekeep repo copy /srv/backup /mnt/disk/backup",
+        Error::Minima { error: Minima::WrongPassword, .. } => {
+            "A backup that was made without a password opens without --password-file. There is no way around a forgotten password; the node's 24 words make its keys again: nodekeep minima keys derive"
+        }
+        Error::Minima { error: Minima::NotABackup { .. }, .. } => {
+            "A node makes one with its command `backup`."
+        }
+        Error::NodePhrase(_) => "Four letters of each word are enough. Nothing was changed.",
+        Error::NodePhraseNeedsTerminal => {
+            "Everything that is in the backup can be written to a folder that only you can read: nodekeep minima decrypt FILE --output DIR/"
+        }
         Error::NoHome => "Set NODEKEEP_HOME to a folder that only you can read.",
         Error::WrongPassphrase { .. } => {
             "If it is forgotten, the recovery words still open the repository: nodekeep key restore --force"

@@ -215,17 +215,17 @@ impl Keys {
 ///
 /// # Errors
 /// [`Error::FileExists`], or why it could not be written.
-pub fn write_new(path: &Path, text: &str) -> Result<()> {
-    create_private(path, text).map_err(|source| match source.kind() {
+pub fn write_new(path: &Path, content: impl AsRef<[u8]>) -> Result<()> {
+    create_private(path, content.as_ref()).map_err(|source| match source.kind() {
         io::ErrorKind::AlreadyExists => Error::FileExists { path: path.to_owned() },
         _ => Error::File { path: path.to_owned(), action: "write", source },
     })
 }
 
-fn create_private(path: &Path, text: &str) -> io::Result<()> {
+fn create_private(path: &Path, content: &[u8]) -> io::Result<()> {
     make_folder_of(path)?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(text.as_bytes())?;
+    file.write_all(content)?;
     file.sync_all()?;
     sync_folder_of(path)
 }
@@ -255,7 +255,7 @@ fn replace_private(path: &Path, text: &str) -> io::Result<()> {
     beside.push(format!(".{}.new", std::process::id()));
     let beside = PathBuf::from(beside);
     _ = fs::remove_file(&beside);
-    create_private(&beside, text)?;
+    create_private(&beside, text.as_bytes())?;
     fs::rename(&beside, path)?;
     sync_folder_of(path)
 }

@@ -1,7 +1,7 @@
 //! Where secrets come from: variables, files, and a person at a terminal. Never from an argument.
 
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use zeroize::{Zeroize, Zeroizing};
@@ -17,6 +17,8 @@ pub struct Secrets {
     passphrase: Source,
     new_passphrase: Source,
     words: Source,
+    node_password: Source,
+    node_phrase: Source,
 }
 
 #[derive(Clone, Default)]
@@ -44,6 +46,8 @@ impl Secrets {
             passphrase: source("NODEKEEP_PASSPHRASE"),
             new_passphrase: source("NODEKEEP_NEW_PASSPHRASE"),
             words: source("NODEKEEP_WORDS"),
+            node_password: source("NODEKEEP_NODE_PASSWORD"),
+            node_phrase: source("NODEKEEP_NODE_PHRASE"),
         }
     }
 
@@ -82,6 +86,57 @@ impl Secrets {
             ),
         }
     }
+
+    /// The password of a node's own backup, if a file or the environment has it.
+    pub fn given_node_password(&self, file: Option<&Path>) -> Result<Option<SecretText>> {
+        given(file, &self.node_password)
+    }
+
+    /// The password of a node's own backup, asked for.
+    pub fn node_password(&self, of: &str) -> Result<SecretText> {
+        ask_hidden(&format!("Password of {of}:"), "the backup's password", "NODEKEEP_NODE_PASSWORD")
+    }
+
+    /// A password for a node's own backup: asked for twice.
+    pub fn new_node_password(&self) -> Result<SecretText> {
+        let ask =
+            |question| ask_hidden(question, "a password for the backup", "NODEKEEP_NODE_PASSWORD");
+        let first = ask("Password for the backup:")?;
+        if first == ask("The same again:")? { Ok(first) } else { Err(Error::PassphrasesDiffer) }
+    }
+
+    /// The seed phrase of a node, if a file or the environment has it.
+    pub fn given_node_phrase(&self, file: Option<&Path>) -> Result<Option<SecretText>> {
+        given(file, &self.node_phrase)
+    }
+
+    /// The seed phrase of a node, asked for.
+    pub fn node_phrase(&self) -> Result<SecretText> {
+        ask_hidden(
+            "The node's seed phrase, in one line (it is not shown):",
+            "the node's seed phrase",
+            "NODEKEEP_NODE_PHRASE",
+        )
+    }
+}
+
+/// What an option names comes before the environment.
+fn given(file: Option<&Path>, source: &Source) -> Result<Option<SecretText>> {
+    match file {
+        Some(file) if file == Path::new("-") => read_secret_from_input().map(Some),
+        Some(file) => read_secret(file).map(Some),
+        None => source.get(),
+    }
+}
+
+/// Standard input to its end, without its last line end.
+fn read_secret_from_input() -> Result<SecretText> {
+    let mut text = Zeroizing::new(String::new());
+    io::stdin()
+        .lock()
+        .read_to_string(&mut text)
+        .map_err(Error::file(Path::new("standard input"), "read"))?;
+    Ok(Zeroizing::new(text.trim_end_matches(['\n', '\r']).to_owned()))
 }
 
 impl Source {

@@ -102,6 +102,14 @@ pub enum Error {
     /// A running Minima node.
     #[error(transparent)]
     MinimaRpc(#[from] crate::minima::rpc::RpcError),
+    /// A peer that does not answer as it should.
+    #[error("{host}: {source}")]
+    Peer {
+        /// Its host and port.
+        host: String,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The system gives no random bytes.
     #[error("the system gives no random bytes")]
     Random,

@@ -9,6 +9,7 @@ pub mod init;
 pub mod key;
 pub mod maintenance;
 pub mod man;
+pub mod minima;
 pub mod node;
 pub mod overview;
 pub mod repo;
@@ -44,6 +45,7 @@ pub fn run(command: Option<Command>, app: &App) -> Result<()> {
         Some(Command::Snapshot(command)) => command.run(app),
         Some(Command::Key(command)) => command.run(app),
         Some(Command::Repo(command)) => command.run(app),
+        Some(Command::Minima(command)) => command.run(app),
         Some(Command::Completions(args)) => args.run(app),
         Some(Command::Man(args)) => args.run(app),
     }

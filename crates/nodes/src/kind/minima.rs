@@ -19,13 +19,13 @@ use crate::error::{Error, Result};
 use crate::manifest::Note;
 use crate::minima::backup::{self, Contents};
 use crate::minima::link::{Link, one_time_password};
-use crate::minima::verify as rules;
+use crate::minima::{mega, verify as rules};
 use crate::profile::{MinimaPart, MinimaRule};
 
 /// The largest file that is taken of a node, in bytes, packed and unpacked.
 pub const LARGEST: u64 = 4 << 30;
 /// What the file with all coins is called in a copy.
-const MEGA: &str = "coins.megammr";
+pub const MEGA: &str = "coins.megammr";
 
 /// Has the node write what the rule takes, and stages it in its parts.
 ///
@@ -69,7 +69,7 @@ pub fn fetch_state(link: &Link) -> Result<Fetched> {
     read.map_err(Error::file(&parcel.host, "cannot be read"))?;
     let contents = backup::open(&sealed, &password, LARGEST)
         .map_err(|source| Error::Minima { path: parcel.host.clone(), source })?;
-    let verified = rules::contents(&contents, rules::Keys::One);
+    let verified = rules::contents(&contents, rules::Keys::First(1));
     if let Some(bad) = first_failed(&verified) {
         let reason = format!("what the node wrote is not sound: {}: {}", bad.name, bad.detail);
         return Err(Error::Damaged { path: parcel.host.clone(), reason });
@@ -138,8 +138,21 @@ fn mega_state(link: &Link, folder: &Path) -> Result<Captured> {
 
 fn verify_mega(folder: &Path) -> Result<Verified> {
     let path = folder.join(MEGA);
-    File::open(&path).map_err(Error::file(&path, "cannot be read"))?;
-    Ok(Verified::default())
+    let file = File::open(&path).map_err(Error::file(&path, "cannot be read"))?;
+    let mut verified = Verified::default();
+    match mega::verify(io::BufReader::new(file)) {
+        Err(error) => verified.check("coins", Outcome::Failed, error.to_string()),
+        Ok(found) => {
+            let detail = format!("{} unspent coins, {} blocks after them", found.coins, found.blocks);
+            verified.check("coins", Outcome::Passed, detail);
+            verified.position.count("unspent coins", found.coins);
+            if let Some(tip) = found.tip {
+                verified.position.label("newest block", tip.number.to_string());
+                verified.hashes.insert("newest block".to_owned(), tip.id.to_string());
+            }
+        }
+    }
+    Ok(verified)
 }
 
 pub(super) fn make_folder(folder: &Path) -> Result<()> {

@@ -36,6 +36,9 @@ const GZIP: &[u8] = &[0x1f, 0x8b, 8];
 /// Gzip cannot pack tighter than this, so that a size it claims can be checked against its own.
 const DENSEST: usize = 1032;
 
+/// More than any node can restore, since it holds a backup in memory several times: what commands unpack at most, in bytes.
+pub const LIMIT: u64 = 1 << 30;
+
 /// A part of a backup. They always come in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Section {

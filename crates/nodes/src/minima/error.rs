@@ -76,6 +76,14 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The coins of a MegaMMR.
+    #[error("the MegaMMR of block {block}: {reason}")]
+    Mega {
+        /// The block after which its coins are unspent.
+        block: u64,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A file that cannot be read.
     #[error("reading failed: {0}")]
     Io(#[from] io::Error),

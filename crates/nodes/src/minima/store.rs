@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 
 use super::cascade::Cascade;
 use super::error::Error as FormatError;
+use super::ibd::{Block, Blocks, Last};
 use super::txblock::TxBlock;
-use super::txpow::Header;
-use super::wire::{Reader, WireError};
+use super::wire::Reader;
 use crate::error::{Error, Result};
 
 /// Blocks in a run: as many as a node sends at once.
@@ -20,15 +20,6 @@ pub const RUN: u64 = 256;
 const CASCADE: &str = "cascade";
 /// Folder with the runs.
 const BLOCKS: &str = "blocks";
-
-/// A block as it is stored and sent.
-#[derive(Debug, Clone)]
-pub struct StoredBlock {
-    /// What its header says.
-    pub header: Header,
-    /// All of it.
-    pub bytes: Vec<u8>,
-}
 
 /// A folder with blocks.
 #[derive(Debug, Clone)]
@@ -40,11 +31,11 @@ pub struct BlockStore {
 #[derive(Debug, Clone, Default)]
 pub struct Extent {
     /// Its oldest block.
-    pub first: Option<Header>,
+    pub first: Option<u64>,
     /// Its newest one.
-    pub last: Option<Header>,
+    pub last: Option<Last>,
     /// The tip of its cascade.
-    pub cascade: Option<Header>,
+    pub cascade: Option<Last>,
     /// How many blocks.
     pub blocks: u64,
 }
@@ -86,11 +77,11 @@ impl BlockStore {
     ///
     /// # Errors
     /// If a run cannot be read or is damaged.
-    pub fn from(&self, number: u64, most: usize) -> Result<Vec<StoredBlock>> {
+    pub fn from(&self, number: u64, most: usize) -> Result<Vec<Block>> {
         let mut blocks = Vec::new();
         for (_, path) in self.runs()?.into_iter().filter(|(start, _)| start + RUN > number) {
             let run = read_run(&path)?;
-            blocks.extend(run.into_iter().filter(|block| block.header.number >= number));
+            blocks.extend(run.into_iter().filter(|block| block.block.header().number >= number));
             if blocks.len() >= most {
                 break;
             }
@@ -109,10 +100,11 @@ impl BlockStore {
         let (Some((_, first)), Some((_, last))) = (runs.first(), runs.last()) else {
             return Ok(extent);
         };
-        extent.first = read_run(first)?.into_iter().next().map(|block| block.header);
-        extent.last = read_run(last)?.pop().map(|block| block.header);
-        if let (Some(first), Some(last)) = (&extent.first, &extent.last) {
-            extent.blocks = (last.number + 1).saturating_sub(first.number);
+        let number = |block: &Block| block.block.header().number;
+        extent.first = read_run(first)?.first().map(number);
+        extent.last = read_run(last)?.last().map(|block| Last::from(block.block.header()));
+        if let (Some(first), Some(last)) = (extent.first, extent.last) {
+            extent.blocks = (last.number + 1).saturating_sub(first);
         }
         Ok(extent)
     }
@@ -123,14 +115,14 @@ impl BlockStore {
     /// The first block that does not fit, or what cannot be read.
     pub fn check(&self) -> Result<Extent> {
         let mut extent = Extent { cascade: self.cascade_tip()?, ..Extent::default() };
-        let mut before = extent.cascade.clone();
+        let mut before = extent.cascade;
         for (_, path) in self.runs()? {
             for block in read_run(&path)? {
-                follows(before.as_ref(), &block.header)
+                follows(before, &block)
                     .map_err(|source| Error::Minima { path: path.clone(), source })?;
-                extent.first.get_or_insert_with(|| block.header.clone());
+                extent.first.get_or_insert(block.block.header().number);
                 extent.blocks += 1;
-                before = Some(block.header);
+                before = Some(Last::from(block.block.header()));
             }
         }
         extent.last = before.filter(|_| extent.blocks > 0);
@@ -144,11 +136,22 @@ impl BlockStore {
         Ok(Appending { store: self, before, run: Vec::new(), start: None })
     }
 
-    fn cascade_tip(&self) -> Result<Option<Header>> {
+    /// Drops the newest runs, as many as hold blocks from this number on: what was not settled yet when it was stored.
+    ///
+    /// # Errors
+    /// If one cannot be removed.
+    pub fn cut(&self, number: u64) -> Result<()> {
+        let runs = self.runs()?.into_iter().filter(|(start, _)| start + RUN > number);
+        runs.map(|(_, path)| fs::remove_file(&path).map_err(Error::file(&path, "cannot be removed")))
+            .collect()
+    }
+
+    fn cascade_tip(&self) -> Result<Option<Last>> {
         let Some(bytes) = self.cascade()? else { return Ok(None) };
         let cascade = Cascade::read(&mut Reader::new(bytes.as_slice()));
         let path = self.folder.join(CASCADE);
-        Ok(cascade.map_err(|source| Error::Minima { path, source })?.tip)
+        let cascade = cascade.map_err(|source| Error::Minima { path, source })?;
+        Ok(cascade.tip.as_ref().map(Last::from))
     }
 
     fn runs(&self) -> Result<Vec<(u64, PathBuf)>> {
@@ -163,6 +166,15 @@ impl BlockStore {
         Ok(runs)
     }
 
+    /// What of a run is there already.
+    fn begun(&self, start: u64) -> Result<Vec<u8>> {
+        let path = self.path_of(start);
+        match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            read => read.map_err(Error::file(&path, "cannot be read")),
+        }
+    }
+
     fn path_of(&self, start: u64) -> PathBuf {
         self.folder.join(BLOCKS).join(format!("{start:012}"))
     }
@@ -172,39 +184,47 @@ impl BlockStore {
 #[derive(Debug)]
 pub struct Appending<'a> {
     store: &'a BlockStore,
-    before: Option<Header>,
+    before: Option<Last>,
     run: Vec<u8>,
     start: Option<u64>,
 }
 
 impl Appending<'_> {
     /// The block that the next one must follow.
-    pub fn before(&self) -> Option<&Header> {
-        self.before.as_ref()
+    pub fn before(&self) -> Option<Last> {
+        self.before
     }
 
     /// Takes the next block.
     ///
     /// # Errors
-    /// If it does not follow the one before, is not sound, or cannot be written.
-    pub fn take(&mut self, block: &StoredBlock) -> Result<()> {
-        follows(self.before.as_ref(), &block.header)
+    /// If it does not follow the one before, or cannot be written.
+    pub fn take(&mut self, block: &Block) -> Result<()> {
+        follows(self.before, block)
             .map_err(|source| Error::Minima { path: self.store.folder.clone(), source })?;
-        let start = block.header.number / RUN * RUN;
+        let start = block.block.header().number / RUN * RUN;
         if self.start != Some(start) {
             self.flush()?;
-            // A run that was begun goes on.
-            let path = self.store.path_of(start);
-            self.run = if path.exists() {
-                fs::read(&path).map_err(Error::file(&path, "cannot be read"))?
-            } else {
-                Vec::new()
-            };
+            self.run = self.store.begun(start)?;
             self.start = Some(start);
         }
         self.run.extend_from_slice(&block.bytes);
-        self.before = Some(block.header.clone());
+        self.before = Some(Last::from(block.block.header()));
         Ok(())
+    }
+
+    /// Takes every block that is still to come.
+    ///
+    /// # Errors
+    /// As [`Appending::take`], or if one is damaged.
+    pub fn take_all<R: Read>(&mut self, blocks: &mut Blocks<R>) -> Result<u64> {
+        let bad = |source| Error::Minima { path: self.store.folder.clone(), source };
+        let mut taken = 0;
+        while let Some(block) = blocks.next_block().map_err(bad)? {
+            self.take(&block)?;
+            taken += 1;
+        }
+        Ok(taken)
     }
 
     /// Writes the last run.
@@ -221,50 +241,43 @@ impl Appending<'_> {
     }
 }
 
-/// Whether a block follows another: its number and its parent.
-pub fn follows(before: Option<&Header>, block: &Header) -> std::result::Result<(), FormatError> {
-    let wrong = |reason| FormatError::Chain { number: block.number, id: block.id, reason };
-    match before {
-        None if block.number > 1 => {
-            Err(wrong("it is not the first block of a chain, and there is no cascade before it"))
-        }
-        None => Ok(()),
-        Some(before) if block.number != before.number + 1 => {
-            Err(wrong("its number does not follow that of the block before"))
-        }
-        Some(before) if block.parent != Some(before.id) => {
-            Err(wrong("its parent is not the block before"))
-        }
-        Some(_) => Ok(()),
-    }
-}
-
-/// The next block, with its bytes, checked alone.
+/// Whether a block follows another: its number, its parent, its coins. The first block of all stands on nothing.
 ///
 /// # Errors
-/// If it is damaged.
-pub fn next_block<R: Read>(
-    reader: &mut Reader<R>,
-) -> std::result::Result<StoredBlock, FormatError> {
-    let (block, bytes) = reader.keep(TxBlock::read)?;
-    let header = block.header().clone();
-    match block.flaw() {
-        Some(reason) => Err(FormatError::Chain { number: header.number, id: header.id, reason }),
-        None => Ok(StoredBlock { header, bytes }),
+/// If it does not.
+pub fn follows(before: Option<Last>, block: &Block) -> std::result::Result<(), FormatError> {
+    let header = block.block.header();
+    match before {
+        Some(before) => before.precedes(&block.block),
+        None if header.number <= 1 => Ok(()),
+        None => Err(FormatError::Chain {
+            number: header.number,
+            id: header.id,
+            reason: "it is not the first block of a chain, and there is no cascade before it",
+        }),
     }
 }
 
-fn read_run(path: &Path) -> Result<Vec<StoredBlock>> {
+fn read_run(path: &Path) -> Result<Vec<Block>> {
     let bad = |source| Error::Minima { path: path.to_owned(), source };
     let file = File::open(path).map_err(Error::file(path, "cannot be read"))?;
     let length = file.metadata().map_err(Error::file(path, "cannot be read"))?.len();
     let mut reader = Reader::new(BufReader::new(file));
     let mut blocks = Vec::new();
     while reader.at() < length {
-        blocks.push(next_block(&mut reader).map_err(bad)?);
+        blocks.push(next(&mut reader).map_err(bad)?);
     }
-    reader.end().map_err(|error: WireError| bad(error.into()))?;
     Ok(blocks)
+}
+
+/// The next block, looked at alone.
+fn next<R: Read>(reader: &mut Reader<R>) -> std::result::Result<Block, FormatError> {
+    let (block, bytes) = reader.keep(TxBlock::read)?;
+    let header = block.header();
+    match block.flaw() {
+        Some(reason) => Err(FormatError::Chain { number: header.number, id: header.id, reason }),
+        None => Ok(Block { block, bytes }),
+    }
 }
 
 /// A file that appears whole.
