@@ -29,6 +29,9 @@ pub enum Error {
     /// Something that only nodes of another profile can do.
     #[error("the node `{node}` has the profile `{profile}`, which has no such maintenance")]
     NotForProfile { node: String, profile: String },
+    /// Words that did not make a wallet.
+    #[error("these words did not make the keys of this wallet: the node was told nothing")]
+    ForeignPhrase,
     /// A file of a Minima node.
     #[error("{}: {error}", path.display())]
     Minima { path: PathBuf, error: nodekeep_nodes::minima::error::Error },

@@ -136,6 +136,7 @@ fn class(error: &Error) -> Class {
         Error::Engine(engine) => engine_class(engine),
         Error::Service(service) => service_class(service),
         Error::Minima { error, .. } => minima_class(error),
+        Error::ForeignPhrase => Class::WrongKey,
         Error::NodePhrase(_) => Class::WrongKey,
         Error::NoDrill { .. } | Error::NotOfANode { .. } => Class::NotFound,
         Error::BadCertificate { .. } => Class::Damaged,

@@ -13,6 +13,7 @@ pub mod holding;
 pub mod import;
 pub mod loose;
 pub mod records;
+pub mod minima;
 pub mod restore;
 pub mod resume;
 pub mod staging;

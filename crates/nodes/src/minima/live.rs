@@ -149,6 +149,37 @@ impl Rpc {
         }
     }
 
+    /// Takes a backup and then blocks from a peer, and ends. The node asks nobody if the backup's chain is younger than two days.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub fn take_back_and_sync(&self, file: &str, password: &Password, host: &str) -> Result<()> {
+        let call = Call::new("restoresync")
+            .with("file", file)?
+            .with_secret("password", password.reveal())?
+            .with("host", host)?;
+        self.call(&call, LONG).map(drop)
+    }
+
+    /// Begins anew from an archive, with its own keys or with those of a phrase, and ends.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub fn reset(&self, file: &str, keys: Option<&NewKeys<'_>>) -> Result<()> {
+        let action = if keys.is_some() { "seedsync" } else { "chainsync" };
+        let call = Call::new("reset").with("action", action)?.with("archivefile", file)?;
+        self.call(&NewKeys::add(keys, call)?, LONG).map(drop)
+    }
+
+    /// Takes the chain and its coins from a node with all coins, with its own keys or with those of a phrase, and ends.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub fn sync_coins(&self, host: &str, keys: Option<&NewKeys<'_>>) -> Result<()> {
+        let call = Call::new("megammrsync").with("action", "resync")?.with("host", host)?;
+        self.call(&NewKeys::add(keys, call)?, LONG).map(drop)
+    }
+
     /// Its phrase; `None` if its keys are locked or wiped.
     ///
     /// # Errors
@@ -209,6 +240,29 @@ impl Rpc {
             command: command.to_owned(),
             address: self.address().to_owned(),
             why: why.to_owned(),
+        }
+    }
+}
+
+/// Keys that a node makes from a phrase.
+#[derive(Debug, Clone, Copy)]
+pub struct NewKeys<'a> {
+    /// The phrase.
+    pub phrase: &'a Phrase,
+    /// How many; the node's own number if absent.
+    pub keys: Option<u32>,
+    /// Where the counter of each begins.
+    pub uses: u64,
+}
+
+impl NewKeys<'_> {
+    fn add(keys: Option<&Self>, call: Call) -> Result<Call> {
+        let Some(keys) = keys else { return Ok(call) };
+        let call = call.with_phrase("phrase", keys.phrase.reveal())?;
+        let call = call.with("keyuses", &keys.uses.to_string())?;
+        match keys.keys {
+            Some(number) => call.with("keys", &number.to_string()),
+            None => Ok(call),
         }
     }
 }

@@ -1,9 +1,11 @@
-//! `nodekeep minima`: a Minima node's own files and keys, without the node.
+//! `nodekeep minima`: a Minima node's own files and keys, with the node and without it.
 
 mod decrypt;
 mod encrypt;
+mod fetch_archive;
 mod keys;
-mod opening;
+pub mod opening;
+mod serve;
 mod show;
 mod verify;
 
@@ -23,6 +25,8 @@ pub enum Minima {
     Encrypt(encrypt::Encrypt),
     #[command(subcommand)]
     Keys(keys::Keys),
+    Serve(serve::Serve),
+    FetchArchive(fetch_archive::FetchArchive),
 }
 
 impl Minima {
@@ -33,6 +37,8 @@ impl Minima {
             Self::Decrypt(args) => args.run(app),
             Self::Encrypt(args) => args.run(app),
             Self::Keys(command) => command.run(app),
+            Self::Serve(args) => args.run(app),
+            Self::FetchArchive(args) => args.run(app),
         }
     }
 }
