@@ -137,6 +137,7 @@ fn class(error: &Error) -> Class {
         Error::Service(service) => service_class(service),
         Error::Minima { error, .. } => minima_class(error),
         Error::ForeignPhrase => Class::WrongKey,
+        Error::FewUses { .. } => Class::WouldRewind,
         Error::NodePhrase(_) => Class::WrongKey,
         Error::NoDrill { .. } | Error::NotOfANode { .. } => Class::NotFound,
         Error::BadCertificate { .. } => Class::Damaged,

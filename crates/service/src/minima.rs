@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use nodekeep_nodes::fence::judge::judge;
+use nodekeep_nodes::fence::look::Look;
 use nodekeep_nodes::fence::mark::{At, Field, Origin};
 use nodekeep_nodes::fence::read::{Site, State as Lying, read};
-use nodekeep_nodes::fence::look::Look;
 use nodekeep_nodes::fence::remedy::{self, Remedy};
 use nodekeep_nodes::health;
+use nodekeep_nodes::kind::Verified;
 use nodekeep_nodes::kind::minima::back::{KEYS_WITHIN, check, compare_with, end, give};
 use nodekeep_nodes::kind::minima::{fetch_state, read_state, write_state};
-use nodekeep_nodes::kind::Verified;
 use nodekeep_nodes::minima::archive;
 use nodekeep_nodes::minima::backup::{self, Contents};
 use nodekeep_nodes::minima::link::{Link, one_time_password};
@@ -128,7 +128,9 @@ impl<'a> Revival<'a> {
             }
             Way::Archive { file, keys } => {
                 let summary = archive_of(file)?;
-                revived.said.push(format!("the archive holds {} blocks, all sound", summary.blocks));
+                revived
+                    .said
+                    .push(format!("the archive holds {} blocks, all sound", summary.blocks));
                 self.ends(&before, &mut revived, |link| {
                     let bytes = fs::read(file).map_err(Error::file(file, "cannot be read"))?;
                     let parcel = link.send(&bytes, "raw.dat")?;
@@ -156,9 +158,8 @@ impl<'a> Revival<'a> {
         let (rule, _) = rule_of(self.node)?;
         let state = self.ground.state.of(self.node.name())?;
         let known = Recorded::of(&state, self.node.name(), all)?.known();
-        let highest = known.of_rule(&rule.name).filter_map(|(_, record)| {
-            record.highest.number(Field::Count)
-        });
+        let highest =
+            known.of_rule(&rule.name).filter_map(|(_, record)| record.highest.number(Field::Count));
         Ok(highest.max().unwrap_or(0).saturating_add(MARGIN.max(rule.margin_floor)))
     }
 
@@ -235,7 +236,9 @@ impl<'a> Revival<'a> {
             .and_then(|_| self.wake(&mut revived));
         let rolled_back = match back {
             Ok(()) => "what the node had was given back to it".to_owned(),
-            Err(also) => format!("what the node had could not be given back: {also}; it is in the safety backup"),
+            Err(also) => format!(
+                "what the node had could not be given back: {also}; it is in the safety backup"
+            ),
         };
         Error::RolledBack { why: Box::new(error), rolled_back }
     }
@@ -320,9 +323,8 @@ fn rule_of(node: &Node) -> Result<(&FenceRule, String)> {
 fn archive_of(file: &Path) -> Result<archive::Summary> {
     let opened = fs::File::open(file).map_err(Error::file(file, "cannot be read"))?;
     let summary = archive::verify(std::io::BufReader::new(opened));
-    Ok(summary.map_err(|source| {
-        nodekeep_nodes::error::Error::Minima { path: file.to_owned(), source }
-    })?)
+    Ok(summary
+        .map_err(|source| nodekeep_nodes::error::Error::Minima { path: file.to_owned(), source })?)
 }
 
 /// A private folder that is removed afterwards.

@@ -143,7 +143,8 @@ fn verify_mega(folder: &Path) -> Result<Verified> {
     match mega::verify(io::BufReader::new(file)) {
         Err(error) => verified.check("coins", Outcome::Failed, error.to_string()),
         Ok(found) => {
-            let detail = format!("{} unspent coins, {} blocks after them", found.coins, found.blocks);
+            let detail =
+                format!("{} unspent coins, {} blocks after them", found.coins, found.blocks);
             verified.check("coins", Outcome::Passed, detail);
             verified.position.count("unspent coins", found.coins);
             if let Some(tip) = found.tip {

@@ -156,9 +156,8 @@ fn offered_in(verdict: &Verdict) -> Vec<String> {
 
 /// Whether every refusal has an answer.
 pub(super) fn decided(verdict: &Verdict, wish: &Wish) -> Result<()> {
-    let has_answer = |ruling: &Ruling| {
-        wish.accept_rollback.is_some() || wish.remedy(ruling).is_some()
-    };
+    let has_answer =
+        |ruling: &Ruling| wish.accept_rollback.is_some() || wish.remedy(ruling).is_some();
     if verdict.refusals().all(has_answer) { Ok(()) } else { Err(rewinds(verdict)) }
 }
 

@@ -35,7 +35,11 @@ impl FetchArchive {
         let fetched = peer::fetch(&self.host, &store, |_| ())?;
         let extent = store.extent()?;
         let newest = extent.last.map(|last| last.number);
-        app.output.say(format!("Fetched {} new blocks from {}", render::count(fetched.new), self.host))?;
+        app.output.say(format!(
+            "Fetched {} new blocks from {}",
+            render::count(fetched.new),
+            self.host
+        ))?;
         app.output.say(render::fields(&[
             ("folder", self.into.display().to_string()),
             ("blocks", format!("{} to {}", extent.first.unwrap_or(0), newest.unwrap_or(0))),

@@ -68,7 +68,8 @@ impl Serve {
         let sandbox = Sandbox(folder);
         let supply = self.supply(app, &sandbox.0)?;
         let extent = supply.blocks.extent()?;
-        let address = listener.local_addr().map_err(Error::file(Path::new(&self.listen), "find"))?;
+        let address =
+            listener.local_addr().map_err(Error::file(Path::new(&self.listen), "find"))?;
         let newest = extent.last.map_or(0, |last| last.number);
         let coins = supply.coins.as_ref().map(|coins| coins.mega.coins);
         app.output.say(format!("Serving at {address}"))?;
@@ -92,7 +93,9 @@ impl Serve {
                 }
                 stop.store(true, Ordering::Relaxed);
             });
-            serve::serve(&listener, &supply, limits, &stop, &|event| app.output.remark(told(&event)))
+            serve::serve(&listener, &supply, limits, &stop, &|event| {
+                app.output.remark(told(&event))
+            })
         })
         .map_err(Error::file(Path::new(&self.listen), "listen at"))
     }
@@ -119,16 +122,15 @@ impl Serve {
         let place = |wanted: MinimaPart| {
             let components = node.components().unwrap_or_default();
             let mut held = components.into_iter().filter(|one| one.path.exists());
-            held.find(|one| matches!(&one.component.kind, Kind::Minima(rule) if rule.take == wanted))
-                .map(|one| one.path)
+            held.find(
+                |one| matches!(&one.component.kind, Kind::Minima(rule) if rule.take == wanted),
+            )
+            .map(|one| one.path)
         };
         let state = place(MinimaPart::State).map(|path| read_state(&path)).transpose()?;
         let (archive, mega) = (place(MinimaPart::Archive), place(MinimaPart::Mega));
-        let copies = Copies {
-            state: state.as_ref(),
-            archive: archive.as_deref(),
-            mega: mega.as_deref(),
-        };
+        let copies =
+            Copies { state: state.as_ref(), archive: archive.as_deref(), mega: mega.as_deref() };
         Ok(Supply::of_copies(&copies, &sandbox.join("blocks"))?)
     }
 }

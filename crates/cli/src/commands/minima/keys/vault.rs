@@ -141,7 +141,9 @@ impl Restore {
             belongs(revival, &phrase)?;
             let done = revival.link().rpc.restore_keys(&phrase);
             done.map_err(nodekeep_nodes::error::Error::from)?;
-            app.output.say("The private keys are there again: they are those of the wallet's public keys.")?;
+            app.output.say(
+                "The private keys are there again: they are those of the wallet's public keys.",
+            )?;
             app.output.document(&json!({ "node": self.of.node, "restored": true }))
         })
     }
@@ -175,14 +177,21 @@ impl Unlock {
 impl OfNode {
     fn seal(&self, app: &App, password: &Password, locks: bool) -> Result<()> {
         let (what, details) = match locks {
-            true => ("locking a node's keys", "The node cannot spend until they are unlocked; without the password only the words help"),
+            true => (
+                "locking a node's keys",
+                "The node cannot spend until they are unlocked; without the password only the words help",
+            ),
             false => ("unlocking a node's keys", "The node can spend again"),
         };
         self.run(app, Some((what, details)), |revival| {
             let rpc = &revival.link().rpc;
             let done = if locks { rpc.lock_keys(password) } else { rpc.unlock_keys(password) };
             done.map_err(nodekeep_nodes::error::Error::from)?;
-            app.output.say(if locks { "The keys are locked." } else { "The keys are unlocked." })?;
+            app.output.say(if locks {
+                "The keys are locked."
+            } else {
+                "The keys are unlocked."
+            })?;
             app.output.document(&json!({ "node": self.node, "locked": locks }))
         })
     }
