@@ -288,11 +288,13 @@ pub fn keep(ground: &Ground<'_>, node: &Node, options: &BackupOptions) -> Result
     before.registration.name.push_str(BEFORE);
     let wish = Wish { only: vec![located.component.name.clone()], ..Wish::default() };
     let kept = ground.backup(&before, &wish, options)?;
-    match kept.manifest.missing().next() {
+    let missing = kept.manifest.missing().next();
+    let why = missing.map(|record| record.notes.last().map(|note| note.text.clone()));
+    match why {
         None => Ok(kept),
-        Some(record) => {
-            let why = record.notes.last().map(|note| note.text.clone()).unwrap_or_default();
-            Err(Error::Nothing { node: before.name().to_owned(), reason: why })
+        Some(why) => {
+            let (node, reason) = (before.name().to_owned(), why.unwrap_or_default());
+            Err(Error::Nothing { node, reason })
         }
     }
 }

@@ -67,6 +67,7 @@ fn every_kind_and_every_profile_is_told_of() {
         "postgres",
         "git",
         "command",
+        "minima",
     ];
     for name in kinds.into_iter().chain(builtin::names()) {
         assert!(PAGE.contains(&format!("`{name}`")), "{name}");
