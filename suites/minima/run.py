@@ -89,7 +89,7 @@ class Node:
         with OPENER.open(url, timeout=patience) as answer:
             return json.loads(answer.read())
 
-    def wait_until_up(self, patience=120):
+    def wait_until_up(self, patience=900):
         end = time.time() + patience
         while time.time() < end:
             try:
@@ -156,7 +156,7 @@ class Lab:
         )
         own = os.path.join(self.root, f"{name}.toml")
         open(own, "w").write(head + service + tail)
-        self.nodekeep("node", "add", name, "--profile", own, "--path", f"data={node.data}", "--set", f"rpc=http://127.0.0.1:{node.port + 4}")
+        self.nodekeep("node", "add", name, "--profile-file", own, "--path", f"data={node.data}", "--set", f"rpc=http://127.0.0.1:{node.port + 4}")
 
     def end(self):
         for name in os.listdir(self.root):
@@ -426,12 +426,13 @@ def prepare(lab):
     version = lab.a.rpc("status")["response"]["version"]
     print(f"Minima {version}, in {lab.root}", flush=True)
     lab.a.wait_for_keys()
+    lab.a.wait_for_block(5)
     lab.a.send(100, 5)
-    lab.a.wait_for_block(14)
+    lab.a.wait_for_block(11)
     lab.a.send(7)
-    lab.a.wait_for_block(17)
+    lab.a.wait_for_block(13)
     say(f"block {lab.a.block()}, {lab.a.balance()} Minima, uses {sorted(lab.a.uses().values())}")
-    lab.nodekeep("init", "--yes", ok=None)
+    lab.nodekeep("init")
 
 
 def main():
