@@ -3,6 +3,8 @@
 //! Signed and encrypted objects are signed and encrypted here first, with fixed keys: what protects a parser from strangers
 //! does not protect it from a member of the roster, and would keep the fuzzer out.
 
+mod minima;
+
 use std::io::{Read, Write};
 use std::sync::Arc;
 
@@ -32,6 +34,8 @@ use nodekeep_repo::source::{Directory, FileType, Source};
 use nodekeep_repo::tree::Node;
 use nodekeep_repo::wire::{Decoder, Encoder};
 use nodekeep_store::{PortableHeader, Store};
+
+pub use minima::{minima_archive, minima_backup, minima_mega, minima_wallet};
 
 /// Fixed keys, and a roster that knows them.
 struct World {

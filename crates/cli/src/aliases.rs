@@ -5,7 +5,7 @@ use std::ffi::{OsStr, OsString};
 use crate::error::Error;
 
 /// What the first words become; the longest match comes first.
-const REWRITES: [(&[&str], &[&str]); 23] = [
+const REWRITES: [(&[&str], &[&str]); 25] = [
     (&["maintenance", "backup"], &["backup"]),
     (&["backup", "create"], &["backup"]),
     (&["backup", "list"], &["snapshot", "list"]),
@@ -14,6 +14,8 @@ const REWRITES: [(&[&str], &[&str]); 23] = [
     (&["backup", "delete"], &["snapshot", "delete"]),
     (&["backup", "prune"], &["snapshot", "prune"]),
     (&["backup", "restore"], &["restore"]),
+    (&["backup", "schedule", "list"], &["schedule", "list"]),
+    (&["backup", "schedule"], &["schedule", "add"]),
     (&["backup", "show"], &["snapshot", "show"]),
     (&["backup", "export"], &["snapshot", "export"]),
     (&["repo", "check"], &["check"]),
@@ -68,11 +70,11 @@ fn as_written(arguments: Vec<OsString>, is_backup: bool) -> Vec<OsString> {
     if is_backup { bare_compress(arguments) } else { arguments }
 }
 
-/// Where the first two words stand that are neither options nor their values.
+/// Where the first three words stand that are neither options nor their values.
 fn word_places(arguments: &[OsString]) -> Vec<usize> {
     let mut places = Vec::new();
     let mut at = 1;
-    while at < arguments.len() && places.len() < 2 {
+    while at < arguments.len() && places.len() < 3 {
         let argument = arguments[at].as_os_str();
         if argument == "--" {
             break;
@@ -133,6 +135,11 @@ mod tests {
             ("n vault seed", "n key words"),
             ("n recipient add age1x", "n key add age1x"),
             ("n rekey", "n key rotate"),
+            ("n backup schedule list", "n schedule list"),
+            (
+                "n backup schedule --canister-id x --frequency daily",
+                "n schedule add --canister-id x --frequency daily",
+            ),
             ("n maintenance backup relay", "n backup relay"),
             ("n repo check --data", "n check --data"),
             ("n repo info", "n repo info"),

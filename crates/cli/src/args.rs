@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+use crate::commands::daemon::RoleArg;
 use crate::commands::{
-    backup, check, completions, drill, health, init, key, maintenance, man, minima, node, repo,
-    restore, runbook, snapshot, status,
+    backup, check, completions, config, daemon, drill, health, init, key, maintenance, man, minima,
+    node, repo, restore, runbook, schedule, snapshot, status,
 };
 use crate::settings::parse_rate;
 
@@ -80,6 +81,9 @@ pub struct Globals {
     /// Another configuration file [env: NODEKEEP_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
+    /// The most that keys are used for: a daemon says it to its jobs
+    #[arg(long, global = true, value_enum, hide = true)]
+    pub as_role: Option<RoleArg>,
     /// Plain text only [env: NO_COLOR]
     #[arg(long, global = true)]
     pub no_color: bool,
@@ -100,6 +104,12 @@ pub enum Command {
     #[command(subcommand)]
     Maintenance(maintenance::Maintenance),
     Runbook(runbook::Runbook),
+    #[command(subcommand)]
+    Schedule(schedule::Command),
+    #[command(subcommand)]
+    Daemon(daemon::Command),
+    #[command(subcommand)]
+    Config(config::Command),
     #[command(subcommand)]
     Snapshot(snapshot::Snapshot),
     #[command(subcommand)]

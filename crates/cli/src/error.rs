@@ -30,9 +30,7 @@ pub enum Error {
     #[error("the node `{node}` has the profile `{profile}`, which has no such maintenance")]
     NotForProfile { node: String, profile: String },
     /// Counters that would repeat uses.
-    #[error(
-        "--key-uses {given} is below {least}: keys have been used so often, with the margin, that lower counters would sign with spent uses"
-    )]
+    #[error("--key-uses {given} is below {least}: keys have been used so often, with the margin, that lower counters would sign with spent uses")]
     FewUses { given: u64, least: u64 },
     /// Words that did not make a wallet.
     #[error("these words did not make the keys of this wallet: the node was told nothing")]
@@ -91,6 +89,9 @@ pub enum Error {
     /// The configuration file is not TOML.
     #[error("{}: {message}", path.display())]
     BadConfig { path: PathBuf, message: String },
+    /// An editor that did not end well.
+    #[error("`{editor}` did not end well; nothing was changed")]
+    Editor { editor: String },
     /// A copy into nowhere.
     #[error("where to copy to is not said")]
     NoDestination,
@@ -223,6 +224,12 @@ impl Error {
     pub fn file(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { path, action, source }
+    }
+}
+
+impl From<nodekeep_service::schedule::ScheduleError> for Error {
+    fn from(error: nodekeep_service::schedule::ScheduleError) -> Self {
+        Self::Service(error.into())
     }
 }
 

@@ -6,6 +6,7 @@ use nodekeep_nodes::error::Error as Nodes;
 use nodekeep_nodes::minima::error::Error as Minima;
 use nodekeep_repo::error::Error as Engine;
 use nodekeep_service::error::Error as Service;
+use nodekeep_service::schedule::ScheduleError;
 use nodekeep_store::{Op, StoreError, StoreErrorKind};
 use serde_json::json;
 
@@ -189,10 +190,13 @@ fn service_class(error: &Service) -> Class {
             Class::NotFound
         }
         Service::NodeExists { .. } => Class::WouldOverwrite,
-        Service::NoComponent { .. } | Service::NoRemedy { .. } | Service::NeedsRunning { .. } => {
-            Class::Usage
+        Service::NoComponent { .. } | Service::NoRemedy { .. } => Class::Usage,
+        Service::Busy { .. } | Service::JobTaken { .. } | Service::DaemonRuns { .. } => {
+            Class::TryAgain
         }
-        Service::Busy { .. } => Class::TryAgain,
+        Service::Schedule(ScheduleError::Unknown { .. }) | Service::NoJob { .. } => Class::NotFound,
+        Service::Schedule(ScheduleError::Exists { .. }) => Class::WouldOverwrite,
+        Service::Schedule(_) => Class::Usage,
         Service::Rewinds { .. } | Service::Held { .. } => Class::WouldRewind,
         Service::NoSigner => Class::NotAllowed,
         _ => Class::Failed,
@@ -371,6 +375,10 @@ fn service_hint(error: &Service) -> Option<String> {
         Service::Held { node, .. } => format!(
             "If that machine is certainly off for good: nodekeep node retire {node} --from-repo\nFor a test instance: --as-copy --target DIR"
         ),
+        Service::DaemonRuns { .. } => "See what it does: nodekeep daemon status".to_owned(),
+        Service::Schedule(ScheduleError::Unknown { .. }) => {
+            "See which there are: nodekeep schedule list".to_owned()
+        }
         Service::Busy { .. } => "Wait for it to end, and run this again.".to_owned(),
         Service::NoSigner => {
             "Give the machine a credential: nodekeep key add --writer NAME --out FILE, then --credential FILE".to_owned()
@@ -379,9 +387,6 @@ fn service_hint(error: &Service) -> Option<String> {
             "Nothing was put in place. Take an older snapshot (NODE@latest~1), or leave the component out: --skip NAME".to_owned()
         }
         Service::NoSnapshot { .. } => "`nodekeep snapshot list` shows what there is.".to_owned(),
-        Service::NeedsRunning { component, .. } => format!(
-            "Start the node, or restore without --leave-stopped. Or leave it out for now: --skip {component}"
-        ),
         _ => return None,
     };
     Some(text)

@@ -45,8 +45,16 @@ fn raise_open_files() {
     _ = setrlimit(Resource::Nofile, limit);
 }
 
+/// A job ends when the runner above it does, also when that is killed.
+fn end_with_runner() {
+    if std::env::var_os(nodekeep_service::jobs::runner::JOB_VARIABLE).is_some() {
+        _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM));
+    }
+}
+
 fn main() -> ExitCode {
     raise_open_files();
+    end_with_runner();
     let secrets = Secrets::take();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let fallback = Output::new(arguments.iter().any(|argument| argument == "--json"), false, true);
@@ -56,7 +64,8 @@ fn main() -> ExitCode {
         Err(error) => return ExitCode::from(exit::report(&error, &fallback)),
     };
     let output = Output::new(cli.globals.json, cli.globals.quiet, cli.globals.no_color);
-    let done = start(&cli.globals, secrets).and_then(|app| {
+    let mends_settings = matches!(cli.command, Some(args::Command::Config(_)));
+    let done = start(&cli.globals, secrets, mends_settings).and_then(|app| {
         nodes::resume(&app);
         commands::run(cli.command, &app)
     });
@@ -70,11 +79,16 @@ fn parse(arguments: Vec<OsString>) -> Result<Cli, clap::Error> {
     Cli::from_arg_matches(&Cli::grammar().try_get_matches_from(arguments)?)
 }
 
-fn start(globals: &Globals, secrets: Secrets) -> Result<App> {
+/// `mends_settings`: a file of settings that cannot be used must not keep the command from mending it.
+fn start(globals: &Globals, secrets: Secrets, mends_settings: bool) -> Result<App> {
     let home = Home::find()?;
-    let settings = Settings::load(globals, &home)?;
+    let settings = match Settings::load(globals, &home) {
+        Err(_) if mends_settings => Settings { color: true, ..Settings::default() },
+        settings => settings?,
+    };
     let output = Output::new(globals.json, globals.quiet, !settings.color);
-    Ok(App { output, settings, home, secrets })
+    let config = settings::chosen(globals);
+    Ok(App { output, settings, home, secrets, config })
 }
 
 /// Help and version are answers; anything else is a usage error in the words of clap.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nodekeep_repo::audit::Seen;
 use nodekeep_repo::config::Config;
@@ -14,6 +14,7 @@ use nodekeep_repo::view::View;
 use nodekeep_store::{Address, Object, Place, Store};
 use zeroize::Zeroizing;
 
+use crate::commands::daemon::RoleArg;
 use crate::copies::{self, Distance};
 use crate::error::{Error, Result};
 use crate::home::{self, Home, Keys};
@@ -30,6 +31,8 @@ pub struct App {
     pub settings: Settings,
     pub home: Home,
     pub secrets: Secrets,
+    /// The configuration file that was named; `None`: the usual one.
+    pub config: Option<PathBuf>,
 }
 
 /// What a command will do with the repository.
@@ -279,6 +282,14 @@ impl App {
 
     fn access(&self, need: Need, config: &Config, keys: &Keys, location: &str) -> Result<Access> {
         let mut access = Access { credential: self.credential(keys)?, ..Access::default() };
+        // A writer's daemon holds nothing that reads: no identity is so much as opened.
+        if self.settings.role == Some(RoleArg::Writer) {
+            return if access.credential.is_some() {
+                Ok(access)
+            } else {
+                Err(no_keys(location, &self.home))
+            };
+        }
         if let Some(path) = &self.settings.identity {
             self.add_identity(path, config, &mut access)?;
         }

@@ -1,5 +1,6 @@
 //! Settings: an option beats the environment, the environment beats the configuration file, the file beats the default.
 
+pub mod keys;
 mod remote;
 
 use std::env;
@@ -10,34 +11,11 @@ use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
 use crate::args::Globals;
+use crate::commands::daemon::RoleArg;
 use crate::error::{Error, Result};
 use crate::home::Home;
 
 pub use remote::{Remote, parse_rate};
-
-/// Every key of the configuration file.
-const KEYS: [&str; 20] = [
-    "repo",
-    "s3-endpoint",
-    "s3-region",
-    "s3-path-style",
-    "s3-profile",
-    "s3-anonymous",
-    "s3-metadata-service",
-    "limit-upload",
-    "limit-download",
-    "connections",
-    "allow-plain-http",
-    "identity",
-    "credential",
-    "compress",
-    "exclude",
-    "exclude-if-present",
-    "one-file-system",
-    "host",
-    "threads",
-    "color",
-];
 
 /// What is in force for this run.
 #[derive(Debug, Clone, Default)]
@@ -64,6 +42,8 @@ pub struct Settings {
     pub color: bool,
     /// How repositories on other hosts are reached.
     pub remote: Remote,
+    /// The most that keys are used for.
+    pub role: Option<RoleArg>,
     /// Whether the user said that nobody else works on the repository now.
     pub alone: bool,
 }
@@ -75,8 +55,7 @@ impl Settings {
     /// Names the key, variable or file that cannot be used.
     pub fn load(globals: &Globals, home: &Home) -> Result<Self> {
         let mut settings = Self { color: true, ..Self::default() };
-        let path =
-            globals.config.clone().or_else(|| variable("NODEKEEP_CONFIG").map(PathBuf::from));
+        let path = chosen(globals);
         if let Some(file) =
             ConfigFile::read(path.as_deref().unwrap_or(home.config()), path.is_some())?
         {
@@ -85,6 +64,14 @@ impl Settings {
         settings.apply_environment()?;
         settings.apply_options(globals);
         Ok(settings)
+    }
+
+    /// Reads a text as the file would be read, to find what is wrong with it.
+    ///
+    /// # Errors
+    /// Names the key that cannot be used.
+    pub fn check(path: &Path, text: &str) -> Result<()> {
+        Self::default().apply_file(&ConfigFile::parse(path, text)?)
     }
 
     fn apply_file(&mut self, file: &ConfigFile) -> Result<()> {
@@ -124,7 +111,13 @@ impl Settings {
         self.color &= !globals.no_color;
         self.remote.apply_options(globals);
         self.alone = globals.alone;
+        self.role = globals.as_role;
     }
+}
+
+/// The configuration file that was named, by option or environment.
+pub fn chosen(globals: &Globals) -> Option<PathBuf> {
+    globals.config.clone().or_else(|| variable("NODEKEEP_CONFIG").map(PathBuf::from))
 }
 
 fn replace<T>(slot: &mut Option<T>, value: Option<T>) {
@@ -176,35 +169,33 @@ impl ConfigFile {
             path: path.to_owned(),
             message: error.to_string().trim_end().to_owned(),
         })?;
-        match table.keys().find(|key| !KEYS.contains(&key.as_str())) {
+        match table.keys().find(|key| keys::find(key).is_none()) {
             Some(key) => Err(Error::UnknownKey {
                 path: path.to_owned(),
                 key: key.clone(),
-                suggestion: nearest(key, &KEYS),
+                suggestion: nearest(key, &keys::names()),
             }),
             None => Ok(Self { path: path.to_owned(), table }),
         }
     }
 
-    fn get<T>(
-        &self,
-        key: &str,
-        expected: &'static str,
-        read: impl Fn(&Value) -> Option<T>,
-    ) -> Result<Option<T>> {
-        let Some(value) = self.table.get(key) else {
+    /// The value of a key, if it is one of its form.
+    fn get<T>(&self, name: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<T>> {
+        let Some(value) = self.table.get(name) else {
             return Ok(None);
         };
+        let expected = keys::find(name).map_or("left out", |key| key.form.expected());
+        let fits = keys::find(name).is_some_and(|key| key.form.fits(value));
         let bad = || Error::BadSetting {
             origin: self.path.display().to_string(),
-            key: key.to_owned(),
+            key: name.to_owned(),
             expected,
         };
-        read(value).map(Some).ok_or_else(bad)
+        fits.then(|| read(value)).flatten().map(Some).ok_or_else(bad)
     }
 
     fn text(&self, key: &str) -> Result<Option<String>> {
-        self.get(key, "a text in quotes", |value| value.as_str().map(str::to_owned))
+        self.get(key, |value| value.as_str().map(str::to_owned))
     }
 
     fn texts(&self, key: &str) -> Result<Vec<String>> {
@@ -212,23 +203,19 @@ impl ConfigFile {
             let texts = value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned));
             texts.collect::<Option<Vec<_>>>()
         };
-        Ok(self.get(key, "a list of texts: [\"…\", \"…\"]", read)?.unwrap_or_default())
+        Ok(self.get(key, read)?.unwrap_or_default())
     }
 
     fn flag(&self, key: &str) -> Result<Option<bool>> {
-        self.get(key, "true or false", Value::as_bool)
+        self.get(key, Value::as_bool)
     }
 
     fn rate(&self, key: &str) -> Result<Option<std::num::NonZeroUsize>> {
-        self.get(key, "bytes per second in quotes, as in \"10MiB\"", |value| {
-            parse_rate(value.as_str()?).ok()
-        })
+        self.get(key, |value| parse_rate(value.as_str()?).ok())
     }
 
     fn number(&self, key: &str) -> Result<Option<usize>> {
-        self.get(key, "a number from 1 to 256", |value| {
-            parse_threads(&value.as_integer()?.to_string())
-        })
+        self.get(key, |value| parse_threads(&value.as_integer()?.to_string()))
     }
 }
 
@@ -296,7 +283,7 @@ mod tests {
         for (word, expected) in
             [("repos", Some("repo")), ("one_file_system", Some("one-file-system")), ("zzz", None)]
         {
-            assert_eq!(nearest(word, &KEYS), expected);
+            assert_eq!(nearest(word, &keys::names()), expected);
         }
     }
 }

@@ -12,6 +12,8 @@ use nodekeep_nodes::service::ServiceError;
 use nodekeep_repo::error::Error as RepoError;
 use thiserror::Error;
 
+use crate::schedule::ScheduleError;
+
 /// Any failure of this crate.
 #[derive(Debug, Error)]
 pub enum Error {
@@ -21,6 +23,9 @@ pub enum Error {
     /// A node's.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// A schedule's.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
     /// A file of this machine.
     #[error("{}: {action}: {source}", path.display())]
     File {
@@ -55,6 +60,27 @@ pub enum Error {
         /// Its profile.
         profile: String,
     },
+    /// The journal has no such job.
+    #[error("there is no job `{id}`; see `nodekeep daemon jobs`")]
+    NoJob {
+        /// What was asked for.
+        id: String,
+    },
+    /// Another runner has the job.
+    #[error("the job {id} is worked on already")]
+    JobTaken {
+        /// Which.
+        id: String,
+    },
+    /// There is a daemon.
+    #[error("a daemon works in {} already", folder.display())]
+    DaemonRuns {
+        /// Where its files are.
+        folder: PathBuf,
+    },
+    /// No command was given that runs jobs.
+    #[error("the daemon was given no command that runs jobs")]
+    NoRunner,
     /// A command for Minima nodes alone.
     #[error("the profile of the node `{node}` has no state of kind `minima` with a fence rule")]
     NotMinima {
@@ -134,16 +160,6 @@ pub enum Error {
     Rewinds {
         /// What the fence says.
         verdict: Box<Verdict>,
-    },
-    /// What the running node takes, and a node that stays stopped.
-    #[error(
-        "`{component}` of the node `{node}` goes back through the running node, which would stay stopped"
-    )]
-    NeedsRunning {
-        /// The node.
-        node: String,
-        /// The component.
-        component: String,
     },
     /// A remedy for a rule that does not need it, or that has no such remedy.
     #[error("`{rule}={remedy}` is no remedy here{}", listed(known))]

@@ -3,6 +3,8 @@
 pub mod backup;
 pub mod check;
 pub mod completions;
+pub mod config;
+pub mod daemon;
 pub mod drill;
 pub mod health;
 pub mod init;
@@ -15,6 +17,7 @@ pub mod overview;
 pub mod repo;
 pub mod restore;
 pub mod runbook;
+pub mod schedule;
 pub mod snapshot;
 pub mod status;
 mod worst_day;
@@ -42,6 +45,9 @@ pub fn run(command: Option<Command>, app: &App) -> Result<()> {
         Some(Command::Drill(args)) => args.run(app),
         Some(Command::Maintenance(command)) => command.run(app),
         Some(Command::Runbook(args)) => args.run(app),
+        Some(Command::Schedule(command)) => command.run(app),
+        Some(Command::Daemon(command)) => command.run(app),
+        Some(Command::Config(command)) => command.run(app),
         Some(Command::Snapshot(command)) => command.run(app),
         Some(Command::Key(command)) => command.run(app),
         Some(Command::Repo(command)) => command.run(app),

@@ -12,7 +12,7 @@ const PAGE: &str = include_str!("../../../../docs/json.md");
 const NAMED_BY_USERS: [&str; 5] = ["tags", "paths", "counters", "labels", "hashes"];
 
 /// Every field name at any depth, but for those that users and profiles give.
-fn fields(value: &Value, found: &mut BTreeSet<String>) {
+pub fn fields(value: &Value, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(map) => {
             for (name, below) in map {
@@ -27,7 +27,8 @@ fn fields(value: &Value, found: &mut BTreeSet<String>) {
     }
 }
 
-fn is_documented(field: &str) -> bool {
+/// Whether `docs/json.md` names it.
+pub fn is_documented(field: &str) -> bool {
     PAGE.contains(&format!("\"{field}\""))
         || PAGE.contains(&format!("`{field}`"))
         || PAGE.contains(&format!("{field}:"))

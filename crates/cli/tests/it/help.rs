@@ -59,6 +59,13 @@ const COMMANDS: &[&str] = &[
     "repo repair",
     "repo sessions",
     "repo stop-session",
+    "minima",
+    "minima verify",
+    "minima show",
+    "minima decrypt",
+    "minima encrypt",
+    "minima keys",
+    "minima keys derive",
     "completions",
     "man",
 ];
@@ -78,7 +85,18 @@ fn help_reads_as_it_should() {
 #[test]
 fn every_command_says_its_role_and_shows_an_example() {
     let bed = Bed::new();
-    let groups = ["", "node", "maintenance", "snapshot", "key", "repo", "completions", "man"];
+    let groups = [
+        "",
+        "node",
+        "maintenance",
+        "snapshot",
+        "key",
+        "repo",
+        "minima",
+        "minima keys",
+        "completions",
+        "man",
+    ];
     // Said once, by the group.
     let is_told_above =
         |command: &str| command.starts_with("drill ") || command.starts_with("maintenance ");

@@ -1,14 +1,17 @@
 //! The real binary, typed as a user would type it, in a home of its own.
 
+mod configuration;
 mod documents;
 mod errors;
 mod healing;
 mod help;
 mod keys;
 mod kill;
+mod minima;
 mod mirrors;
 mod nodes;
 mod portable;
+mod schedules;
 mod sessions;
 mod support;
 mod survival;

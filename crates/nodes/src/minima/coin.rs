@@ -5,7 +5,7 @@ use std::io::Read;
 use super::address::Address;
 use super::mmr::{Node, Proof};
 use super::number::Number;
-use super::wire::{DATA_LIMIT, Hash, Reader, Result, Write, hex};
+use super::wire::{FIELD_LIMIT, Hash, Reader, Result, Write, hex};
 
 /// More state than a port of one byte can hold is not possible.
 const STATES: u64 = 256;
@@ -171,12 +171,12 @@ pub(super) fn read_state<R: Read>(reader: &mut Reader<R>) -> Result<Option<Strin
     reader.byte(what)?;
     match reader.byte(what)? {
         1 => {
-            let bytes = reader.data(what, DATA_LIMIT)?;
+            let bytes = reader.data(what, FIELD_LIMIT)?;
             Ok((bytes.len() <= MENTION / 2).then(|| format!("0x{}", hex(&bytes))))
         }
         2 => reader.number(what).map(|_| None),
         4 => {
-            let text = reader.data(what, DATA_LIMIT)?;
+            let text = reader.data(what, FIELD_LIMIT)?;
             Ok(String::from_utf8(text).ok().filter(|text| text.len() <= MENTION))
         }
         8 => reader.bool(what).map(|_| None),
@@ -186,10 +186,10 @@ pub(super) fn read_state<R: Read>(reader: &mut Reader<R>) -> Result<Option<Strin
 
 fn read_token<R: Read>(reader: &mut Reader<R>) -> Result<(String, u64)> {
     reader.short("a token's coin")?;
-    reader.skip_data("a token's script", DATA_LIMIT)?;
+    reader.skip_data("a token's script", FIELD_LIMIT)?;
     let places = reader.whole("a token's scale")?;
     reader.number("a token's amount")?;
-    let name = reader.string("a token's name", DATA_LIMIT)?;
+    let name = reader.string("a token's name", FIELD_LIMIT)?;
     reader.number("a token's block")?;
     Ok((name, places))
 }

@@ -207,7 +207,7 @@ mod tests {
         let first: Vec<_> = lexer.statement().unwrap().unwrap();
         assert!(first[0].token.is("a") && first[1].token.name() == Some("b;c"));
         assert!(first[2].token == Token::Text(Zeroizing::new("d;'e".to_owned())));
-        assert!(first[4].token == Token::Digits("12") && first[4].at == (26..28));
+        assert!(first[4].token == Token::Digits("12") && first[4].at == (25..27));
         assert!(lexer.statement().unwrap().unwrap().is_empty());
         assert!(lexer.statement().unwrap().is_none());
     }

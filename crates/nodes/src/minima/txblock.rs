@@ -60,8 +60,8 @@ impl TxBlock {
         if !self.header().is_block() {
             return Some("its work is not enough for a block");
         }
-        match self.apply() {
-            Some(after) if Some(after.root()) == self.header().coins.map(Some) => None,
+        match self.apply().and_then(|after| after.root()) {
+            Some(root) if self.header().coins == Some(root) => None,
             _ => Some("its coins do not lead to the root that its header names"),
         }
     }

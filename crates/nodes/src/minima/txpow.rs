@@ -6,7 +6,7 @@ use std::io::Read;
 
 use super::coin::{Coin, CoinProof, read_state};
 use super::mmr::Proof;
-use super::wire::{DATA_LIMIT, HASH_LIMIT, Hash, Reader, Result};
+use super::wire::{FIELD_LIMIT, HASH_LIMIT, Hash, Reader, Result};
 
 /// How many older blocks a header names: the parent, and the last of each level of work above.
 const LEVELS: u32 = 32;
@@ -180,14 +180,14 @@ fn skip_witness<R: Read>(reader: &mut Reader<R>) -> Result<()> {
     reader
         .skip_list("the number of coin proofs", MANY, |reader| CoinProof::read(reader).map(drop))?;
     reader.skip_list("the number of scripts", MANY, |reader| {
-        reader.skip_data("a script", DATA_LIMIT)?;
+        reader.skip_data("a script", FIELD_LIMIT)?;
         Proof::read(reader).map(drop)
     })?;
     Ok(())
 }
 
 fn skip_signature<R: Read>(reader: &mut Reader<R>) -> Result<()> {
-    reader.skip_data("a signature's key", DATA_LIMIT)?;
-    reader.skip_data("a signature", DATA_LIMIT)?;
+    reader.skip_data("a signature's key", FIELD_LIMIT)?;
+    reader.skip_data("a signature", FIELD_LIMIT)?;
     Proof::read(reader).map(drop)
 }

@@ -130,17 +130,27 @@ fn read_settings(contents: &Contents) -> Result<Settings> {
 
 fn read_cascade(contents: &Contents) -> Result<Cascade> {
     let mut reader = Reader::new(contents.section(Section::Cascade));
-    let cascade = Cascade::read(&mut reader)?;
+    let cascade = named(Section::Cascade, Cascade::read(&mut reader))?;
     reader.end().map_err(in_section(Section::Cascade))?;
     Ok(cascade)
 }
 
 fn read_chain(contents: &Contents) -> Result<Tree> {
-    Tree::read(&mut Reader::new(contents.section(Section::ChainTree)))
+    let section = Section::ChainTree;
+    named(section, Tree::read(&mut Reader::new(contents.section(section))))
 }
 
 fn read_history(contents: &Contents) -> Result<Vec<Header>> {
-    history::read(&mut Reader::new(contents.section(Section::History)))
+    let section = Section::History;
+    named(section, history::read(&mut Reader::new(contents.section(section))))
+}
+
+/// What is wrong with bytes, with the section that they are in.
+fn named<T>(section: Section, read: Result<T>) -> Result<T> {
+    read.map_err(|error| match error {
+        Error::Wire(source) => Error::Section { section, source },
+        other => other,
+    })
 }
 
 /// Adds a check of something that was read or not; gives it back if it was.

@@ -15,6 +15,7 @@ mod hold;
 mod hooks;
 mod identity;
 mod jsonl;
+mod minima;
 mod profiles;
 mod relay;
 mod scene;

@@ -5,3 +5,4 @@ mod drill;
 mod giving;
 mod lab;
 mod restore;
+mod schedule;

@@ -14,6 +14,8 @@ use crate::session::App;
 /// Write what is in a node's backup without its password
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Role: none; the backup's password.
+
 What is written holds the node's phrase and private keys in the clear. Only you can read it (0600); remove it when it has served. Nothing is overwritten.
 
 `nodekeep minima encrypt` makes a backup of it again, which a node restores.

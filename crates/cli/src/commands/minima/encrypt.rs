@@ -19,6 +19,8 @@ use crate::session::App;
 /// Make a backup that a node restores of what `decrypt` wrote
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Role: none; the backup's password.
+
 Everything is checked first: of damaged parts no backup is made, because a node writes them over its own before it sees that they are damaged. The password is one that can be typed to a node: no spaces, quotes, semicolons or letters that are not ASCII.
 
 Examples:

@@ -1,4 +1,4 @@
-//! `nodekeep minima`: a Minima node's own files and keys, with the node and without it.
+//! `nodekeep minima`: a Minima node's own files and keys, without the node.
 
 mod decrypt;
 mod encrypt;

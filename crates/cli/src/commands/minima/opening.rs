@@ -1,6 +1,7 @@
 //! How a node's files are read, and where their passwords and phrases come from.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -107,12 +108,21 @@ impl PhraseFrom {
 
 /// A whole file, unless it is larger than any backup.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    let meta = fs::metadata(path).map_err(Error::file(path, "read"))?;
+    let meta = fs::metadata(path).map_err(unread(path))?;
     if meta.len() > LIMIT {
         let error = Minima::TooLarge { limit: LIMIT };
         return Err(Error::Minima { path: path.to_owned(), error });
     }
     fs::read(path).map_err(Error::file(path, "read"))
+}
+
+/// A file that is not there is named as such.
+pub fn unread(path: &Path) -> impl FnOnce(io::Error) -> Error {
+    let path = path.to_owned();
+    move |source| match source.kind() {
+        io::ErrorKind::NotFound => Error::NoSource { path },
+        _ => Error::File { path, action: "read", source },
+    }
 }
 
 /// Says so if anybody can open it.

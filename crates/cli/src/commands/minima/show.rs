@@ -23,6 +23,8 @@ use crate::session::App;
 /// Show what is in a node's backup: tip, coins, keys with their uses, addresses; no secret
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Role: none; the backup's password.
+
 Examples:
   nodekeep minima show node.bak
   nodekeep minima show node.bak --password-file pw --json")]

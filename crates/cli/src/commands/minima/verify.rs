@@ -21,6 +21,8 @@ use crate::session::App;
 /// Check a node's backup (.bak), raw archive (.raw.dat) or MegaMMR (.megammr) from end to end
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Role: none; the backup's password.
+
 Of a backup: padding, checksum, all six sections to their last byte, every block's work, links and coins, and that phrase, private keys and addresses belong together. With a phrase: whether it makes the keys of this wallet.
 
 Exit code 4: something is damaged. Exit code 5: the password or the phrase is another one.
@@ -149,7 +151,7 @@ fn judge(verified: &Verified) -> Result<()> {
 
 fn kind_of(path: &Path) -> Result<Kind> {
     let mut first = Vec::new();
-    let file = File::open(path).map_err(Error::file(path, "read"))?;
+    let file = File::open(path).map_err(opening::unread(path))?;
     file.take(6).read_to_end(&mut first).map_err(Error::file(path, "read"))?;
     Ok(match first.as_slice() {
         [0x1f, 0x8b, ..] => Kind::Archive,

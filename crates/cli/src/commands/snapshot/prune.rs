@@ -7,6 +7,7 @@ use nodekeep_repo::collect::{CollectOptions, CollectionReport, Postponed};
 use nodekeep_repo::id::SnapshotId;
 use nodekeep_repo::repository::SnapshotRecord;
 use nodekeep_repo::retention::{Dated, Decision, Group, Policy, decide};
+use nodekeep_service::find;
 use serde_json::{Value, json};
 
 use super::list::paths_text;
@@ -30,6 +31,7 @@ It asks nothing: the rules are the decision. See what they mean with --dry-run f
 Examples:
   nodekeep snapshot prune --keep-last 7 --keep-weekly 4 --keep-monthly 12 --dry-run
   nodekeep snapshot prune --older-than 90d
+  nodekeep snapshot prune --node guts --keep-daily 14
   nodekeep snapshot prune --keep-within 30d --keep-tag release=1.2
 
 Also spelled: backup prune.")]
@@ -61,6 +63,9 @@ pub struct Prune {
     /// Keep what has this tag
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_tag)]
     keep_tag: Vec<(String, String)>,
+    /// Only snapshots of this node
+    #[arg(long, value_name = "NODE")]
+    node: Option<String>,
     /// Leave at most this percentage of the repository unused; less means more rewriting
     #[arg(long, value_name = "PERCENT", default_value_t = 5, value_parser = clap::value_parser!(u8).range(0..=100))]
     max_unused: u8,
@@ -94,7 +99,9 @@ impl Prune {
         }
         let opened = app.open(Need::Own)?;
         let repository = &opened.repository;
-        let records = snapshots(repository)?;
+        let mut records = snapshots(repository)?;
+        records
+            .retain(|record| self.node.is_none() || find::node_of(record) == self.node.as_deref());
         let now = time::now_ms() / 1000;
         let decisions = decide(
             &records.iter().map(dated).collect::<Vec<_>>(),

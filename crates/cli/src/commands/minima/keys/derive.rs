@@ -14,6 +14,8 @@ use crate::session::App;
 /// Show the public keys and addresses that 24 words make; no secret
 #[derive(Debug, Args)]
 #[command(after_help = "\
+Role: none; the words.
+
 A Minima phrase has no checksum: any words make some wallet. Compare the first address with one that you know.
 
 Examples:

@@ -1,0 +1,139 @@
+//! `nodekeep daemon run`.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use jiff::Timestamp;
+use nodekeep_service::daemon::{Daemon, Event, Terms, Watcher};
+use nodekeep_service::schedule::decide::Ending;
+use sd_notify::NotifyState;
+
+use super::{RoleArg, options, program};
+use crate::commands::schedule;
+use crate::error::Result;
+use crate::interrupt;
+use crate::session::App;
+
+/// How often a wish to stop is looked at while there is nothing to do.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// Work in the foreground until stopped
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Role: the one named with --role. Jobs that need more are left alone, and no key that the role does not need is read.
+
+SIGTERM ends it in good order: running jobs are asked to end, and holds are released. Each line it writes is an event; with --json, a JSON document on a line.
+
+Examples:
+  nodekeep daemon run --role writer
+  nodekeep daemon run --role owner --max-jobs 4")]
+pub struct Run {
+    /// What this daemon may do
+    #[arg(long, value_enum, default_value_t = RoleArg::Owner)]
+    role: RoleArg,
+    /// Jobs at a time; those of one node never meet
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
+    max_jobs: u8,
+}
+
+impl Run {
+    pub fn run(&self, app: &App) -> Result<()> {
+        interrupt::watch();
+        let mut runner = vec![program()?.display().to_string()];
+        runner.extend(options(app));
+        runner.extend(["daemon", "run-job", "--role", self.role.word()].map(str::to_owned));
+        let terms = Terms {
+            machine: schedule::machine(app)?,
+            role: self.role.role(),
+            jobs: usize::from(self.max_jobs),
+            runner,
+        };
+        let daemon = Daemon::new(app.home.data().to_owned(), terms)?;
+        tell(&[NotifyState::Ready]);
+        let mut face = Face { app, watchdog: watchdog() };
+        daemon.run(&mut face)?;
+        tell(&[NotifyState::Stopping]);
+        Ok(())
+    }
+}
+
+/// How often systemd wants to hear from us, if at all: half of its patience.
+fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled().map(|patience| patience / 2)
+}
+
+/// Without systemd nobody listens.
+fn tell(states: &[NotifyState<'_>]) {
+    _ = sd_notify::notify(states);
+}
+
+struct Face<'a> {
+    app: &'a App,
+    watchdog: Option<Duration>,
+}
+
+impl Watcher for Face<'_> {
+    fn happened(&mut self, event: &Event) {
+        let now = Timestamp::now();
+        if self.app.output.json {
+            let document = serde_json::json!({ "at": now.to_string(), "event": event });
+            self.app.output.alert(document);
+        } else {
+            let clock = crate::render::time::exact(now.as_millisecond());
+            self.app.output.alert(format!("{clock}  {}", sentence(event)));
+        }
+    }
+
+    fn sleep(&mut self, at_most: Duration) -> bool {
+        let until = Instant::now() + at_most;
+        let mut told = Instant::now();
+        while Instant::now() < until && !interrupt::asked() {
+            std::thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
+            if self.watchdog.is_some_and(|often| told.elapsed() >= often) {
+                tell(&[NotifyState::Watchdog]);
+                told = Instant::now();
+            }
+        }
+        interrupt::asked()
+    }
+
+    fn looked(&mut self, running: usize, wake: Option<Timestamp>) {
+        let next = wake.map(|wake| crate::render::time::date_time(wake.as_millisecond()));
+        let next = next.map_or_else(String::new, |next| format!(", next at {next}"));
+        let status = format!("{}{next}", crate::render::counted(running as u64, "job"));
+        tell(&[NotifyState::Watchdog, NotifyState::Status(&status)]);
+    }
+}
+
+fn sentence(event: &Event) -> String {
+    match event {
+        Event::Began(record) => {
+            let again = match record.attempt {
+                1 => String::new(),
+                attempt => format!(" (try {attempt})"),
+            };
+            let missed = match record.missed {
+                0 => String::new(),
+                missed => format!(", for {missed} that were missed too"),
+            };
+            format!("{} began{again}{missed}: job {}", record.schedule, record.id)
+        }
+        Event::Ended(record) => {
+            let ended = record.ended.as_ref();
+            let message = ended.and_then(|ended| ended.message.clone()).unwrap_or_default();
+            match ended.map(|ended| ended.ending) {
+                Some(Ending::Done) => format!("{} done: job {}", record.schedule, record.id),
+                Some(Ending::Retry) => format!(
+                    "{} failed, and is tried again: {message} (job {})",
+                    record.schedule, record.id
+                ),
+                _ => format!("{} FAILED: {message} (job {})", record.schedule, record.id),
+            }
+        }
+        Event::Skipped { schedule, count } => {
+            let runs = crate::render::counted(*count as u64, "run");
+            format!("{schedule}: {runs} missed while nobody was here")
+        }
+        Event::Trouble { message } => format!("trouble: {message}"),
+    }
+}

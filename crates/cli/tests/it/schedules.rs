@@ -1,0 +1,223 @@
+//! Schedules and the daemon, typed: set up, run, killed at any moment, stopped.
+
+use std::fs;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+use nodekeep_testkit::Rng;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use serde_json::Value;
+use std::os::unix::process::CommandExt;
+
+use crate::support::Bed;
+
+/// A node that is held while it is captured, and shows it by a file.
+const PROFILE: &str = r#"
+name = "held"
+title = "Held"
+about = "Holds while it is captured."
+
+[[root]]
+name = "data"
+about = "its folder"
+
+[[component]]
+name = "files"
+about = "all of it"
+path = "{data}"
+required = true
+
+[hold]
+method = "maintenance"
+enter = "touch '{data}/../held'; sleep 0.1"
+exit = "rm -f '{data}/../held'"
+"#;
+
+fn with_node() -> Bed {
+    let bed = Bed::backed_up();
+    bed.write("held.toml", PROFILE);
+    bed.ok(&["node", "add", "n1", "--profile-file", "held.toml", "--path", "./data"]);
+    bed
+}
+
+/// A schedule that was due before now and is caught up: the daemon begins it at once.
+fn due_at_once(bed: &Bed, name: &str) {
+    let since = Timestamp::now() - SignedDuration::from_hours(2);
+    let text = format!(
+        "[[schedule]]\nname = \"{name}\"\nnode = \"n1\"\njob = {{ backup = {{}} }}\nwhen = \"0 * * * *\"\nzone = \"UTC\"\ncatch-up = true\nretries = 6\nretry-after-secs = 1\nsince = \"{since}\"\n"
+    );
+    bed.write("home/schedules.toml", &text);
+}
+
+fn daemon(bed: &Bed) -> Child {
+    let mut command = bed.command(&["daemon", "run", "--role", "owner"]);
+    command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().unwrap()
+}
+
+fn pid(child: &Child) -> Pid {
+    Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap()
+}
+
+fn stop(mut child: Child) {
+    kill_process(pid(&child), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success(), "a daemon that is asked to stop ends well");
+}
+
+fn json(bed: &Bed, words: &[&str]) -> Value {
+    let words: Vec<&str> = words.iter().copied().chain(["--json"]).collect();
+    serde_json::from_str(&bed.run(&words).stdout).unwrap()
+}
+
+/// Jobs of a schedule that ended well.
+fn done(bed: &Bed, name: &str) -> usize {
+    let document = json(bed, &["daemon", "jobs", name, "--last", "1000"]);
+    let jobs = document["jobs"].as_array().unwrap();
+    jobs.iter().filter(|job| job["ended"]["ending"] == "done").count()
+}
+
+fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what} did not come");
+        sleep(Duration::from_millis(100));
+    }
+}
+
+fn snapshots(bed: &Bed) -> Vec<String> {
+    let document = json(bed, &["snapshot", "list"]);
+    let list = document["snapshots"].as_array().unwrap();
+    list.iter().map(|snapshot| snapshot["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_schedule_is_set_up_shown_paused_and_removed() {
+    let bed = with_node();
+    let added = bed.ok(&[
+        "schedule",
+        "add",
+        "n1",
+        "--frequency",
+        "daily",
+        "--time",
+        "02:00",
+        "--keep-last",
+        "7",
+        "--zone",
+        "Europe/Berlin",
+    ]);
+    assert!(added.contains("n1: nodekeep backup n1\n  at 02:00 (Europe/Berlin)"), "{added}");
+    assert!(added.contains("n1-prune: nodekeep snapshot prune --node n1 --keep-last 7"), "{added}");
+    let list = bed.ok(&["backup", "schedule", "list"]);
+    assert!(list.contains("n1-prune  prune   n1"), "{list}");
+    bed.ok(&["schedule", "pause", "n1"]);
+    assert!(bed.ok(&["schedule", "show", "n1"]).starts_with("n1 (paused)"));
+    bed.ok(&["schedule", "resume", "n1"]);
+    let cron = bed.ok(&["schedule", "export", "--format", "cron", "--user", "nodekeep"]);
+    assert!(cron.contains("CRON_TZ=Europe/Berlin\n0 2 * * * nodekeep "), "{cron}");
+    let units = bed.ok(&["schedule", "export", "--format", "systemd"]);
+    assert!(units.contains("OnCalendar=*-*-* 02:00:00 Europe/Berlin"), "{units}");
+    let again = bed.run(&["schedule", "add", "n1", "--frequency", "hourly"]);
+    assert_eq!(again.code, 9, "{}", again.stderr);
+    bed.ok(&["schedule", "remove", "n1"]);
+    assert_eq!(bed.run(&["schedule", "show", "n1"]).code, 8);
+}
+
+#[test]
+fn what_cannot_be_meant_is_refused_before_anything_is_written() {
+    let bed = with_node();
+    let cases: [(&[&str], i32, &str); 8] = [
+        (&["n2", "--frequency", "daily"], 8, "n2"),
+        (&["--frequency", "daily"], 2, "which node?"),
+        (&["n1", "--frequency", "dayly"], 2, "write hourly, daily, weekly"),
+        (&["n1", "--frequency", "daily", "--time", "25:00"], 2, "02:00"),
+        (&["n1", "--frequency", "daily", "--zone", "Mars"], 2, "no time zone `Mars`"),
+        (&["n1", "--frequency", "daily", "--component", "x"], 2, "x"),
+        (&["n1", "--frequency", "daily", "--job", "prune"], 2, "--keep-last 7"),
+        (&["n1", "--frequency", "daily", "--job", "scrub"], 2, "leave out the node"),
+    ];
+    for (words, code, expected) in cases {
+        let words: Vec<&str> = ["schedule", "add"].iter().chain(words).copied().collect();
+        let ran = bed.run(&words);
+        assert!(ran.stderr.contains(expected), "{words:?}: {}", ran.stderr);
+        assert!([code, 1].contains(&ran.code), "{words:?}: {}", ran.code);
+    }
+    assert!(!bed.path("home/schedules.toml").exists());
+}
+
+#[test]
+fn a_job_that_fails_says_why_and_gives_its_exit_code() {
+    let bed = with_node();
+    bed.ok(&["schedule", "add", "n1", "--frequency", "daily"]);
+    fs::remove_dir_all(bed.path("data")).unwrap();
+    let ran = bed.run(&["schedule", "run-now", "n1"]);
+    assert_ne!(ran.code, 0);
+    assert!(ran.stderr.contains("nodekeep daemon logs"), "{}", ran.stderr);
+    let jobs = bed.ok(&["daemon", "jobs", "--failed"]);
+    assert!(jobs.contains("FAILED: "), "{jobs}");
+    assert!(!bed.path("held").exists());
+}
+
+#[test]
+fn a_writers_daemon_opens_no_identity_and_leaves_a_keepers_jobs_alone() {
+    let bed = with_node();
+    bed.ok(&["--as-role", "writer", "backup", "n1"]);
+    let read = bed.run(&["--as-role", "writer", "restore", "n1", "--dry-run"]);
+    assert_eq!(read.code, 7, "a writer reads nothing: {}{}", read.stdout, read.stderr);
+    due_at_once(&bed, "r");
+    let text = bed.read("home/schedules.toml");
+    let drill = text.replace("\"r\"", "\"d\"").replace("{ backup = {} }", "\"drill\"");
+    bed.write("home/schedules.toml", &format!("{drill}{text}"));
+    let mut command = bed.command(&["daemon", "run", "--role", "writer"]);
+    let writer = command.stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn();
+    wait_for("the backup", || done(&bed, "r") == 1);
+    stop(writer.unwrap());
+    assert_eq!(json(&bed, &["daemon", "jobs", "d"])["jobs"].as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn one_daemon_works_at_a_time_and_stops_in_good_order() {
+    let bed = with_node();
+    due_at_once(&bed, "first");
+    let first = daemon(&bed);
+    wait_for("the backup", || done(&bed, "first") == 1);
+    let second = bed.run(&["daemon", "run"]);
+    assert_eq!(second.code, 11, "{}", second.stderr);
+    assert!(bed.ok(&["daemon", "status"]).starts_with("The daemon works. 1 schedule, 0 jobs"));
+    stop(first);
+    assert_eq!(bed.run(&["daemon", "status"]).code, 1);
+    assert_eq!(done(&bed, "first"), 1);
+}
+
+/// `NODEKEEP_DAEMON_ROUNDS=100` for the proof; a few in between other tests.
+#[test]
+fn a_daemon_that_is_killed_at_any_moment_loses_nothing_holds_nothing_and_does_nothing_twice() {
+    let rounds: u64 =
+        std::env::var("NODEKEEP_DAEMON_ROUNDS").map_or(4, |text| text.parse().unwrap());
+    let bed = with_node();
+    let mut rng = Rng::new(7);
+    let mut known = snapshots(&bed);
+    for round in 0..rounds {
+        let name = format!("r{round}");
+        due_at_once(&bed, &name);
+        let mut victim = daemon(&bed);
+        sleep(Duration::from_millis(rng.below(1500) as u64));
+        // Alone, as by the system's hunger for memory; or with all its jobs, as by a machine that goes down.
+        match round % 2 {
+            0 => victim.kill().unwrap(),
+            _ => kill_process_group(pid(&victim), Signal::KILL).unwrap(),
+        }
+        victim.wait().unwrap();
+        let next = daemon(&bed);
+        wait_for("the run after the kill", || done(&bed, &name) == 1);
+        stop(next);
+        assert_eq!(done(&bed, &name), 1, "round {round}: the same moment was done twice");
+        assert!(!bed.path("held").exists(), "round {round}: the node is still held");
+        let now = snapshots(&bed);
+        assert!(known.iter().all(|id| now.contains(id)), "round {round}: a snapshot is gone");
+        assert!(now.len() > known.len(), "round {round}: there is no new snapshot");
+        known = now;
+    }
+    bed.ok(&["check", "--data"]);
+}

@@ -1,0 +1,9 @@
+//! Minima's files: made here by a writer of its own, read by the crate, and damaged in every place.
+
+mod archive;
+mod backup;
+mod chain;
+mod damage;
+mod mega;
+mod scene;
+mod wallet;

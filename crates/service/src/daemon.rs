@@ -1,0 +1,253 @@
+//! The daemon's one loop: asks what is due, begins it, sees how it ends. All it knows is in files, so that it can be killed at any moment.
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::jobs::journal::Journal;
+use crate::jobs::{JobId, Record};
+use crate::schedule::Planned;
+use crate::schedule::book::Book;
+use crate::schedule::decide::{Decision, Now, Skip, decide};
+use crate::schedule::job::Role;
+use crate::state::make_folder;
+
+/// The longest sleep: a changed file of schedules or a clock that was set is seen within it.
+const LONGEST: Duration = Duration::from_secs(20);
+/// How often running jobs are looked at.
+const WATCH: Duration = Duration::from_millis(500);
+/// A pause longer than this beyond what was asked for means that the machine slept or the clock was set.
+const ABSENCE: SignedDuration = SignedDuration::from_secs(60);
+
+/// How a daemon works.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// What this machine is called in jitter.
+    pub machine: String,
+    /// The most a job may need.
+    pub role: Role,
+    /// Jobs at a time.
+    pub jobs: usize,
+    /// The command that runs a job, without its id.
+    pub runner: Vec<String>,
+}
+
+/// What the daemon hears and is told; faces print, notify and stop by it.
+pub trait Watcher {
+    /// Something happened.
+    fn happened(&mut self, event: &Event);
+    /// Sleeps so long, or less; `true`: stop.
+    fn sleep(&mut self, at_most: Duration) -> bool;
+    /// After each look at what is due.
+    fn looked(&mut self, running: usize, wake: Option<Timestamp>);
+}
+
+/// What happens in a daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A job was begun.
+    Began(Record),
+    /// A job ended.
+    Ended(Record),
+    /// Moments were missed and are not made up for.
+    Skipped {
+        /// Of which schedule.
+        schedule: String,
+        /// How many.
+        count: usize,
+    },
+    /// Something of the daemon's own did not work; it goes on.
+    Trouble {
+        /// What.
+        message: String,
+    },
+}
+
+/// The loop with what it knows.
+pub struct Daemon {
+    book: Book,
+    journal: Journal,
+    terms: Terms,
+    children: Vec<Child>,
+    open: BTreeSet<JobId>,
+    awake_since: Timestamp,
+    _alone: File,
+}
+
+impl Daemon {
+    /// Takes the place of the one daemon of this user.
+    ///
+    /// # Errors
+    /// [`Error::DaemonRuns`], or what is wrong with the files.
+    pub fn new(folder: PathBuf, terms: Terms) -> Result<Self> {
+        let alone = alone(&folder)?;
+        let daemon = Self {
+            book: Book::new(folder.clone()),
+            journal: Journal::new(folder.join("jobs")),
+            terms,
+            children: Vec::new(),
+            open: BTreeSet::new(),
+            awake_since: Timestamp::now(),
+            _alone: alone,
+        };
+        daemon.book.planned(&daemon.terms.machine)?;
+        Ok(daemon)
+    }
+
+    /// Works until it is told to stop; then asks running jobs to end, and waits for them.
+    ///
+    /// # Errors
+    /// None for what goes wrong with a job or a file: the watcher hears of it.
+    pub fn run(mut self, watcher: &mut dyn Watcher) -> Result<()> {
+        let mut last = Timestamp::now();
+        loop {
+            let decision = self.turn(watcher).unwrap_or_else(|error| {
+                watcher.happened(&Event::Trouble { message: error.to_string() });
+                Decision::default()
+            });
+            watcher.looked(self.open.len(), decision.wake);
+            let pause = self.pause(decision.wake);
+            if watcher.sleep(pause) {
+                return self.stop(watcher);
+            }
+            let now = Timestamp::now();
+            let expected = SignedDuration::try_from(pause).unwrap_or(SignedDuration::ZERO);
+            let absent = now.duration_since(last) - expected;
+            if absent > ABSENCE || absent < -ABSENCE {
+                self.awake_since = now;
+            }
+            last = now;
+        }
+    }
+
+    /// Looks once.
+    ///
+    /// # Errors
+    /// If schedules, history or journal cannot be read or written.
+    fn turn(&mut self, watcher: &mut dyn Watcher) -> Result<Decision> {
+        self.see_ends(watcher)?;
+        let planned = self.planned()?;
+        let history = self.book.history()?;
+        let running = self.journal.open()?;
+        let busy = running.iter().map(|record| record.subject.clone()).collect();
+        let decision = decide(
+            &planned,
+            &history,
+            &Now {
+                time: Timestamp::now(),
+                awake_since: self.awake_since,
+                busy: &busy,
+                room: self.terms.jobs.saturating_sub(running.len()),
+            },
+        );
+        for skip in &decision.skipped {
+            self.skip(skip, watcher)?;
+        }
+        for due in &decision.due {
+            let plan = planned.iter().find(|plan| plan.schedule.name == due.schedule);
+            let Some(plan) = plan else { continue };
+            let record = self.journal.begin(&self.book, &plan.schedule, due)?;
+            self.launch(&record)?;
+            self.open.insert(record.id.clone());
+            watcher.happened(&Event::Began(record));
+        }
+        Ok(decision)
+    }
+
+    /// Schedules of jobs that this daemon may do.
+    fn planned(&self) -> Result<Vec<Planned>> {
+        let mut planned = self.book.planned(&self.terms.machine)?;
+        planned.retain(|plan| plan.schedule.job.role() <= self.terms.role);
+        Ok(planned)
+    }
+
+    fn skip(&self, skip: &Skip, watcher: &mut dyn Watcher) -> Result<()> {
+        self.book.note(&skip.schedule, |past| past.decided = Some(skip.slot))?;
+        let schedule = skip.schedule.to_string();
+        watcher.happened(&Event::Skipped { schedule, count: skip.count });
+        Ok(())
+    }
+
+    fn launch(&mut self, record: &Record) -> Result<()> {
+        let (program, arguments) = self.terms.runner.split_first().ok_or(Error::NoRunner)?;
+        let mut command = Command::new(program);
+        command.args(arguments).arg(record.id.to_string());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().map_err(Error::file(program, "cannot be started"))?;
+        self.children.push(child);
+        Ok(())
+    }
+
+    /// Tells of jobs that ended, those of an earlier daemon too.
+    fn see_ends(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
+        self.children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
+        self.journal.bury(&self.book)?;
+        let open: BTreeSet<JobId> =
+            self.journal.open()?.into_iter().map(|record| record.id).collect();
+        for id in self.open.difference(&open) {
+            watcher.happened(&Event::Ended(self.journal.read(id)?));
+        }
+        if self.open != open {
+            self.journal.trim()?;
+        }
+        self.open = open;
+        Ok(())
+    }
+
+    fn pause(&self, wake: Option<Timestamp>) -> Duration {
+        let longest = if self.open.is_empty() { LONGEST } else { WATCH };
+        let until = wake.map(|wake| wake.duration_since(Timestamp::now()));
+        let until = until.map(|until| Duration::try_from(until).unwrap_or(Duration::ZERO));
+        // Never less than a moment, so that a wish that cannot be met does not spin.
+        until.map_or(longest, |until| until.clamp(Duration::from_millis(50), longest))
+    }
+
+    fn stop(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
+        for child in &self.children {
+            let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+            if let Some(pid) = pid {
+                // A runner passes it on to its program.
+                _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+            }
+        }
+        for child in &mut self.children {
+            _ = child.wait();
+        }
+        self.children.clear();
+        self.see_ends(watcher)
+    }
+}
+
+/// The lock that tells whether a daemon runs; it goes with the process.
+fn alone(folder: &std::path::Path) -> Result<File> {
+    make_folder(folder)?;
+    let path = folder.join("daemon.lock");
+    let mut options = OpenOptions::new();
+    let file = options.create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = file.map_err(Error::file(&path, "cannot be opened"))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(_) => Err(Error::DaemonRuns { folder: folder.to_owned() }),
+    }
+}
+
+/// Whether a daemon works in this folder.
+///
+/// # Errors
+/// If its lock cannot be opened.
+pub fn is_running(folder: &std::path::Path) -> Result<bool> {
+    match alone(folder) {
+        Ok(_) => Ok(false),
+        Err(Error::DaemonRuns { .. }) => Ok(true),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,212 @@
+//! What jobs there were: a file for each in `jobs/`, with what the program wrote beside it. A runner holds the job's lock while it lives,
+//! so that a job that nobody works on any more is known for what it is, also after a crash and a reboot.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
+
+use jiff::{SignedDuration, Timestamp};
+use rustix::fs::{FlockOperation, flock};
+
+use super::{Ended, JobId, Record};
+use crate::error::{Error, Result};
+use crate::schedule::Schedule;
+use crate::schedule::book::Book;
+use crate::schedule::decide::{Due, Ending, Run};
+use crate::state::{make_folder, replace};
+
+/// Ended jobs that are kept.
+const KEPT: usize = 500;
+/// A runner that has not taken its job after so long never will.
+const GRACE: SignedDuration = SignedDuration::from_secs(2);
+/// What one job leaves in the folder.
+const ENDINGS: [&str; 4] = ["json", "out", "log", "lock"];
+
+/// The folder of jobs.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    folder: PathBuf,
+}
+
+/// The job is worked on while this lives.
+#[derive(Debug)]
+pub struct Held {
+    _file: File,
+}
+
+impl Journal {
+    /// In this folder; it need not exist.
+    pub fn new(folder: PathBuf) -> Self {
+        Self { folder }
+    }
+
+    /// Writes a job down before anything of it is done, and in the history that its moment was decided on.
+    ///
+    /// # Errors
+    /// Why it could not be written: then nothing may be begun.
+    pub fn begin(&self, book: &Book, schedule: &Schedule, due: &Due) -> Result<Record> {
+        let record = Record::of(schedule, due, Timestamp::now());
+        self.write(&record)?;
+        book.note(&schedule.name, |past| {
+            past.decided = Some(due.slot);
+            past.run = Some(Run { slot: due.slot, attempt: due.attempt, ended: None });
+        })?;
+        Ok(record)
+    }
+
+    /// Writes down how a job ended, here and in the history. The first word stays.
+    ///
+    /// # Errors
+    /// Why it could not be written.
+    pub fn end(&self, book: &Book, id: &JobId, ended: Ended) -> Result<Record> {
+        let mut record = self.read(id)?;
+        let ended = record.ended.get_or_insert(ended).clone();
+        self.write(&record)?;
+        book.note(&record.schedule, |past| {
+            let of_this = |run: &&mut Run| run.slot == record.slot && run.attempt == record.attempt;
+            if let Some(run) = past.run.as_mut().filter(of_this) {
+                run.ended = Some((ended.at, ended.ending));
+            }
+        })?;
+        Ok(record)
+    }
+
+    /// All jobs, the newest last.
+    ///
+    /// # Errors
+    /// If the folder or a file cannot be read.
+    pub fn all(&self) -> Result<Vec<Record>> {
+        self.ids()?.iter().map(|id| self.read(id)).collect()
+    }
+
+    /// Jobs that have no end yet.
+    ///
+    /// # Errors
+    /// As [`Journal::all`].
+    pub fn open(&self) -> Result<Vec<Record>> {
+        Ok(self.all()?.into_iter().filter(|record| record.ended.is_none()).collect())
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// [`Error::NoJob`], or what is wrong with its file.
+    pub fn read(&self, id: &JobId) -> Result<Record> {
+        let path = self.path(id, "json");
+        let text = match fs::read_to_string(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::NoJob { id: id.to_string() });
+            }
+            result => result.map_err(Error::file(&path, "cannot be read"))?,
+        };
+        serde_json::from_str(&text)
+            .map_err(|error| Error::State { path, reason: error.to_string() })
+    }
+
+    /// Marks jobs that nobody works on and that have no end: their runner was killed. Returns them.
+    ///
+    /// # Errors
+    /// If the folder or a file cannot be read or written.
+    pub fn bury(&self, book: &Book) -> Result<Vec<Record>> {
+        let mut buried = Vec::new();
+        let now = Timestamp::now();
+        for record in self.open()? {
+            // After the clock was set back a job may lie ahead: then it waits for nothing.
+            let is_young =
+                (SignedDuration::ZERO..GRACE).contains(&now.duration_since(record.begun));
+            if is_young || self.is_worked_on(&record.id)? {
+                continue;
+            }
+            let ended = Ended {
+                at: now,
+                code: None,
+                ending: Ending::Retry,
+                message: Some("it was killed, or the machine went down".to_owned()),
+            };
+            buried.push(self.end(book, &record.id, ended)?);
+        }
+        Ok(buried)
+    }
+
+    /// Takes a job for this process.
+    ///
+    /// # Errors
+    /// [`Error::JobTaken`].
+    pub fn hold(&self, id: &JobId) -> Result<Held> {
+        let file = self.lock_file(id)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Held { _file: file }),
+            Err(_) => Err(Error::JobTaken { id: id.to_string() }),
+        }
+    }
+
+    /// Whether a runner has it. One that was begun but not yet taken counts as nobody's.
+    ///
+    /// # Errors
+    /// If its lock cannot be opened.
+    pub fn is_worked_on(&self, id: &JobId) -> Result<bool> {
+        Ok(self.hold(id).is_err())
+    }
+
+    /// What the program wrote for a person to read.
+    pub fn log(&self, id: &JobId) -> PathBuf {
+        self.path(id, "log")
+    }
+
+    /// The JSON that the program wrote.
+    pub fn out(&self, id: &JobId) -> PathBuf {
+        self.path(id, "out")
+    }
+
+    /// Removes what is older than the jobs that are kept.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn trim(&self) -> Result<()> {
+        let ids = self.ids()?;
+        let surplus = ids.len().saturating_sub(KEPT);
+        for id in &ids[..surplus] {
+            if self.read(id).is_ok_and(|record| record.ended.is_none()) {
+                continue;
+            }
+            for ending in ENDINGS {
+                // What stays is tried again the next time.
+                _ = fs::remove_file(self.path(id, ending));
+            }
+        }
+        Ok(())
+    }
+
+    fn ids(&self) -> Result<Vec<JobId>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            result => result.map_err(Error::file(&self.folder, "cannot be read"))?,
+        };
+        let id = |entry: fs::DirEntry| {
+            entry.file_name().to_str()?.strip_suffix(".json")?.parse::<JobId>().ok()
+        };
+        let mut ids: Vec<JobId> = entries.flatten().filter_map(id).collect();
+        ids.sort();
+        Ok(ids)
+    }
+
+    fn write(&self, record: &Record) -> Result<()> {
+        let path = self.path(&record.id, "json");
+        let text = serde_json::to_vec_pretty(record)
+            .map_err(|error| Error::State { path: path.clone(), reason: error.to_string() })?;
+        replace(&path, &text)
+    }
+
+    fn lock_file(&self, id: &JobId) -> Result<File> {
+        make_folder(&self.folder)?;
+        let path = self.path(id, "lock");
+        let mut options = OpenOptions::new();
+        let file = options.create(true).truncate(false).write(true).mode(0o600).open(&path);
+        file.map_err(Error::file(&path, "cannot be opened"))
+    }
+
+    fn path(&self, id: &JobId, ending: &str) -> PathBuf {
+        self.folder.join(format!("{id}.{ending}"))
+    }
+}
