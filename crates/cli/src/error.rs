@@ -30,7 +30,9 @@ pub enum Error {
     #[error("the node `{node}` has the profile `{profile}`, which has no such maintenance")]
     NotForProfile { node: String, profile: String },
     /// Counters that would repeat uses.
-    #[error("--key-uses {given} is below {least}: keys have been used so often, with the margin, that lower counters would sign with spent uses")]
+    #[error(
+        "--key-uses {given} is below {least}: keys have been used so often, with the margin, that lower counters would sign with spent uses"
+    )]
     FewUses { given: u64, least: u64 },
     /// Words that did not make a wallet.
     #[error("these words did not make the keys of this wallet: the node was told nothing")]
