@@ -3,7 +3,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -173,12 +173,21 @@ fn random(letters: usize) -> Result<Zeroizing<String>> {
 /// The folder, private, and of whoever owns the folder that it lies in: the node's user.
 fn make_folder(folder: &Path) -> Result<()> {
     if folder.is_dir() {
-        return Ok(());
+        return close(folder).map_err(Error::file(folder, "cannot be closed to others"));
     }
     let failed = Error::file(folder, "cannot be made");
     DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let parent = folder.parent().unwrap_or(folder);
     give_to_owner_of(parent, folder).map_err(Error::file(folder, "cannot be given to the node"))
+}
+
+/// Others must not read it; whoever gave it to a group keeps that.
+fn close(folder: &Path) -> io::Result<()> {
+    let permissions = fs::metadata(folder)?.permissions();
+    match permissions.mode() & 0o007 {
+        0 => Ok(()),
+        _ => fs::set_permissions(folder, fs::Permissions::from_mode(permissions.mode() & 0o770)),
+    }
 }
 
 fn give_to_owner_of(like: &Path, path: &Path) -> io::Result<()> {

@@ -11,7 +11,7 @@ use super::rpc::{Call, Result, Rpc, RpcError};
 use super::wire::Hash;
 
 /// For a question that changes nothing.
-const SHORT: Duration = Duration::from_secs(30);
+const SHORT: Duration = Duration::from_secs(120);
 /// For work on all of the node's state: a node with a large chain takes its time.
 pub const LONG: Duration = Duration::from_secs(1800);
 /// Between two looks at a node that is awaited.
