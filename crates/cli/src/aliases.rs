@@ -36,6 +36,9 @@ const REWRITES: [(&[&str], &[&str]); 25] = [
 /// Commands of the guides that bring something back; they print the `restore` they mean.
 const RESTORES: [&str; 5] = ["recover", "resync", "restoresync", "reset", "clone"];
 
+/// What can be done with the keys of a node; the node's name may stand before it.
+const KEY_VERBS: [&str; 6] = ["derive", "show", "wipe", "restore", "lock", "unlock"];
+
 /// Global options that take a value of their own.
 const WITH_VALUE: [&str; 4] = ["--repo", "--identity", "--credential", "--config"];
 
@@ -44,7 +47,8 @@ const WITH_VALUE: [&str; 4] = ["--repo", "--identity", "--credential", "--config
 /// # Errors
 /// For a command that is only explained, not run.
 pub fn rewrite(arguments: Vec<OsString>) -> Result<Vec<OsString>, Error> {
-    let places = word_places(&arguments);
+    let arguments = verb_first(arguments);
+    let places = word_places(&arguments, 3);
     let words: Vec<String> =
         places.iter().filter_map(|at| arguments[*at].to_str()).map(str::to_owned).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -70,11 +74,24 @@ fn as_written(arguments: Vec<OsString>, is_backup: bool) -> Vec<OsString> {
     if is_backup { bare_compress(arguments) } else { arguments }
 }
 
-/// Where the first three words stand that are neither options nor their values.
-fn word_places(arguments: &[OsString]) -> Vec<usize> {
+/// `minima keys NODE show` is `minima keys show NODE`.
+fn verb_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let places = word_places(&arguments, 4);
+    let is = |at: usize, words: &[&str]| {
+        let word = places.get(at).map(|place| arguments[*place].as_os_str());
+        word.is_some_and(|word| words.iter().any(|known| word == *known))
+    };
+    if is(0, &["minima"]) && is(1, &["keys"]) && !is(2, &KEY_VERBS) && is(3, &KEY_VERBS) {
+        arguments.swap(places[2], places[3]);
+    }
+    arguments
+}
+
+/// Where the first words stand that are neither options nor their values.
+fn word_places(arguments: &[OsString], most: usize) -> Vec<usize> {
     let mut places = Vec::new();
     let mut at = 1;
-    while at < arguments.len() && places.len() < 3 {
+    while at < arguments.len() && places.len() < most {
         let argument = arguments[at].as_os_str();
         if argument == "--" {
             break;
@@ -147,6 +164,9 @@ mod tests {
             ("n backup ./create", "n backup ./create"),
             ("n backup --compress ./x", "n backup --compress=zstd ./x"),
             ("n backup --compress none ./x", "n backup --compress none ./x"),
+            ("n minima keys ann show", "n minima keys show ann"),
+            ("n minima keys show ann", "n minima keys show ann"),
+            ("n minima keys restore lock", "n minima keys restore lock"),
             ("n reset x --target y", "meant nodekeep restore x --target y"),
         ];
         for (line, expected) in cases {

@@ -34,6 +34,14 @@ pub enum Error {
         "the node `{node}` has the profile `{profile}`, and no backups of its own tools are known"
     )]
     NoOldTool { node: String, profile: String },
+    /// Counters that would repeat uses.
+    #[error(
+        "--key-uses {given} is below {least}: keys have been used so often, with the margin, that lower counters would sign with spent uses"
+    )]
+    FewUses { given: u64, least: u64 },
+    /// Words that did not make a wallet.
+    #[error("these words did not make the keys of this wallet: the node was told nothing")]
+    ForeignPhrase,
     /// A file of a Minima node.
     #[error("{}: {error}", path.display())]
     Minima { path: PathBuf, error: nodekeep_nodes::minima::error::Error },

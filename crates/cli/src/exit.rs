@@ -138,6 +138,8 @@ fn class(error: &Error) -> Class {
         Error::Engine(engine) => engine_class(engine),
         Error::Service(service) => service_class(service),
         Error::Minima { error, .. } => minima_class(error),
+        Error::ForeignPhrase => Class::WrongKey,
+        Error::FewUses { .. } => Class::WouldRewind,
         Error::NodePhrase(_) => Class::WrongKey,
         Error::NoChannel { .. } | Error::NoDrill { .. } | Error::NotOfANode { .. } => {
             Class::NotFound

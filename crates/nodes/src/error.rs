@@ -107,6 +107,28 @@ pub enum Error {
         /// What kept changing.
         reason: String,
     },
+    /// A file of Minima.
+    #[error("{}: {source}", path.display())]
+    Minima {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: crate::minima::error::Error,
+    },
+    /// A running Minima node.
+    #[error(transparent)]
+    MinimaRpc(#[from] crate::minima::rpc::RpcError),
+    /// A peer that does not answer as it should.
+    #[error("{host}: {source}")]
+    Peer {
+        /// Its host and port.
+        host: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
 }
 
 /// A result of this crate.

@@ -187,8 +187,7 @@ impl Capturing<'_> {
         scene: &mut Scene,
     ) {
         let component = located.component;
-        let lies_somewhere =
-            !matches!(component.kind, Kind::Command(_) | Kind::Postgres(_) | Kind::AxonApplets(_));
+        let lies_somewhere = component.kind.lies_somewhere();
         if lies_somewhere && let Err(error) = fs::metadata(self.view.reading(&record.path)) {
             return absent(record, &error);
         }

@@ -74,6 +74,20 @@ pub enum Error {
     /// No command was given that runs jobs.
     #[error("the daemon was given no command that runs jobs")]
     NoRunner,
+    /// A command for Minima nodes alone.
+    #[error("the profile of the node `{node}` has no state of kind `minima` with a fence rule")]
+    NotMinima {
+        /// Its name.
+        node: String,
+    },
+    /// It went wrong in the middle.
+    #[error("{why}; {rolled_back}")]
+    RolledBack {
+        /// What went wrong.
+        why: Box<Error>,
+        /// What became of the node.
+        rolled_back: String,
+    },
     /// Another process works on the node.
     #[error("another nodekeep works on the node `{name}`")]
     Busy {

@@ -17,6 +17,7 @@ pub mod import;
 pub mod jobs;
 pub mod live;
 pub mod loose;
+pub mod minima;
 pub mod notify;
 pub mod records;
 pub mod restore;

@@ -1,6 +1,7 @@
 //! `nodekeep restore`.
 
 mod applets;
+mod minima;
 mod node;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use nodekeep_service::find::NodeSnapshot;
 use serde_json::{Value, json};
 
 use super::applets::{APPLETS, Choosing};
+use super::minima::opening::{PasswordFrom, PhraseFrom};
 use super::snapshot::{reference_help, unreadable};
 use super::worst_day;
 use crate::error::{Error, Result};
@@ -104,10 +106,29 @@ pub struct Restore {
     /// With --rekey: also for the instance whose public key is in this file
     #[arg(long, value_name = "FILE", help_heading = "Applets of an Axon")]
     recipient: Vec<String>,
+    /// Not from a snapshot: a backup that a Minima node made itself, an archive that it exported, or HOST:PORT of a node with all coins
+    #[arg(long, value_name = "FILE|HOST:PORT", help_heading = "Minima")]
+    from: Option<String>,
+    /// Afterwards take later blocks from this node, for a backup that is older than two days
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Minima")]
+    sync: Option<String>,
+    /// With the words: how many keys to make
+    #[arg(long, value_name = "N", help_heading = "Minima")]
+    keys: Option<u32>,
+    /// With the words: where each key's counter begins; otherwise above all that was ever recorded
+    #[arg(long, value_name = "N", help_heading = "Minima")]
+    key_uses: Option<u64>,
+    #[command(flatten, next_help_heading = "Minima")]
+    password: PasswordFrom,
+    #[command(flatten, next_help_heading = "Minima")]
+    phrase: PhraseFrom,
 }
 
 impl Restore {
     pub fn run(&self, app: &App) -> Result<()> {
+        if self.is_other_way() {
+            return self.other_way(app);
+        }
         let Some(snapshot) = self.named() else {
             return worst_day::list(app);
         };

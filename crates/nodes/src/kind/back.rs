@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Verified, dump, postgres};
+use super::{Verified, dump, minima, postgres};
 use crate::error::{Error, Result};
 use crate::profile::{Kind, RestoreWhile, Variables};
 
@@ -65,6 +65,7 @@ pub fn way_back(kind: &Kind) -> WayBack {
     match kind {
         Kind::Command(rule) => dump::way_back(rule),
         Kind::Postgres(rule) => postgres::way_back(rule),
+        Kind::Minima(rule) => minima::back::way_back(rule),
         Kind::Files
         | Kind::Jsonl(_)
         | Kind::JsonlChain(..)
@@ -85,6 +86,7 @@ pub fn can_take(kind: &Kind, back: &GiveBack<'_>) -> Result<()> {
     match kind {
         Kind::Command(rule) => dump::can_take(back, rule),
         Kind::Postgres(rule) => postgres::can_take(back, rule),
+        Kind::Minima(rule) => minima::back::can_take(back, rule),
         other => Err(no_program(other, back)),
     }
 }
@@ -97,6 +99,7 @@ pub fn give_back(kind: &Kind, back: &GiveBack<'_>) -> Result<Returned> {
     match kind {
         Kind::Command(rule) => dump::give_back(back, rule),
         Kind::Postgres(rule) => postgres::give_back(back, rule),
+        Kind::Minima(rule) => minima::back::give_back(back, rule),
         other => Err(no_program(other, back)),
     }
 }
@@ -108,6 +111,7 @@ pub fn give_back(kind: &Kind, back: &GiveBack<'_>) -> Result<Returned> {
 pub fn compare(kind: &Kind, back: &GiveBack<'_>) -> Result<Verified> {
     match kind {
         Kind::Postgres(rule) => postgres::compare(back, rule),
+        Kind::Minima(rule) => minima::back::compare(back, rule),
         _ => Ok(Verified::default()),
     }
 }

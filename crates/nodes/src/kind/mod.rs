@@ -15,6 +15,7 @@ pub mod git;
 pub mod jsonl;
 mod lines;
 pub mod lsm;
+pub mod minima;
 pub mod postgres;
 pub mod sqlite;
 
@@ -45,6 +46,7 @@ pub fn capture(kind: &Kind, request: &Request<'_>) -> Result<Captured> {
         Kind::Command(rule) => dump::capture(request, rule),
         Kind::AxonChunks(rule) => chunks::capture(request, rule),
         Kind::AxonApplets(rule) => applets::capture(request, rule),
+        Kind::Minima(rule) => minima::capture(request, rule),
     }
 }
 
@@ -70,6 +72,7 @@ pub fn verify(
         Kind::Command(rule) => dump::verify(path, rule, variables, patience),
         Kind::AxonChunks(rule) => chunks::verify(path, rule, others),
         Kind::AxonApplets(_) => applets::verify(path),
+        Kind::Minima(rule) => minima::verify(path, rule),
     }
 }
 

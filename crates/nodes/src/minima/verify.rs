@@ -253,7 +253,8 @@ fn chain(contents: &Contents, cascade: Option<&Cascade>, verified: &mut Verified
     };
     let Some(tree) = note(verified, "chain", read_chain(contents), told) else { return };
     let Some(tip) = tree.tip() else {
-        verified.check("tip", Outcome::Failed, "the tree has no block");
+        // A node that was just made: it has keys, and is not in touch with anybody yet.
+        verified.check("tip", Outcome::Skipped, "the node has no block yet");
         return;
     };
     verified.position.count("blocks", tip.header.number);

@@ -165,6 +165,8 @@ pub enum Kind {
     AxonChunks(AxonChunksRule),
     /// Applets of an Axon with all that belongs to them, as a backup directory of Axon's own.
     AxonApplets(AxonAppletsRule),
+    /// A Minima node, through its own commands.
+    Minima(MinimaRule),
 }
 
 impl Kind {
@@ -182,6 +184,7 @@ impl Kind {
             Self::Command(_) => "command",
             Self::AxonChunks(_) => "axon-chunks",
             Self::AxonApplets(_) => "axon-applets",
+            Self::Minima(_) => "minima",
         }
     }
 
@@ -192,6 +195,14 @@ impl Kind {
             Self::AxonApplets(rule) => vec![&rule.database, &rule.chunks, &rule.environment],
             _ => Vec::new(),
         }
+    }
+
+    /// Whether something lies at the component's path in a living node. Other state only a program gives.
+    pub fn lies_somewhere(&self) -> bool {
+        !matches!(
+            self,
+            Self::Command(_) | Self::Postgres(_) | Self::AxonApplets(_) | Self::Minima(_)
+        )
     }
 }
 
@@ -285,6 +296,35 @@ pub struct AxonAppletsRule {
     pub chunks: String,
     /// The component with the secret that opens the instance's key.
     pub environment: String,
+}
+
+/// What is taken of a Minima node.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MinimaPart {
+    /// Wallet, keys with their uses, cascade, chain, settings, history: what its `backup` holds.
+    #[default]
+    State,
+    /// Every block of its archive.
+    Archive,
+    /// Every unspent coin there is: for nodes with `-megammr`.
+    Mega,
+}
+
+/// A Minima node and the folder that it shares with us. Every value may have placeholders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MinimaRule {
+    /// What is taken.
+    pub take: MinimaPart,
+    /// Where its commands are answered.
+    pub rpc: String,
+    /// File with its `-rpcpassword`; empty: it has none.
+    pub password_file: String,
+    /// Its `1.0` folder on this machine; empty: it cannot be seen from here.
+    pub data: String,
+    /// The shared folder on this machine.
+    pub exchange: String,
+    /// The same as the node sees it; empty: under the same name.
+    pub inside: String,
 }
 
 /// A command of a profile, with placeholders.
@@ -473,6 +513,8 @@ pub enum MarkSource {
     },
     /// Standard output of a command: lines of key, white space, number.
     Command(Line),
+    /// Uses of a Minima wallet's keys: of a running node by asking it, of a copy by reading its wallet.
+    Minima(MinimaRule),
     /// An EIP-3076 interchange document: a file, or what a command writes.
     Slashing {
         /// Relative to the component.

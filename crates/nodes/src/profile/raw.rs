@@ -138,6 +138,12 @@ struct RawOptions {
     database: Option<String>,
     chunks: Option<String>,
     environment: Option<String>,
+    take: Option<String>,
+    rpc: Option<String>,
+    password_file: Option<String>,
+    data: Option<String>,
+    exchange: Option<String>,
+    inside: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -251,6 +257,8 @@ enum RawMark {
         file: String,
     },
     Command(RawLine),
+    /// With the options of its component.
+    Minima,
     Slashing {
         file: Option<String>,
         export: Option<RawLine>,

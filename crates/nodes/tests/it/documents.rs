@@ -69,6 +69,7 @@ fn every_kind_and_every_profile_is_told_of() {
         "command",
         "axon-chunks",
         "axon-applets",
+        "minima",
     ];
     for name in kinds.into_iter().chain(builtin::names()) {
         assert!(PAGE.contains(&format!("`{name}`")), "{name}");

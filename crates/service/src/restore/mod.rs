@@ -13,7 +13,7 @@ mod view;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use nodekeep_nodes::fence::judge::Verdict;
+use nodekeep_nodes::fence::judge::{Ruling, Verdict};
 use nodekeep_nodes::fence::look::Look;
 use nodekeep_nodes::fence::remedy::Remedy;
 use nodekeep_nodes::fence::retire::Claim;
@@ -57,6 +57,13 @@ pub struct Wish {
 }
 
 impl Wish {
+    /// What is done about a refusal: what was chosen, or what is always right.
+    fn remedy(&self, ruling: &Ruling) -> Option<Remedy> {
+        let chosen = self.remedies.iter().find(|(rule, _)| *rule == ruling.rule);
+        let by_itself = ruling.raises_itself && self.accept_rollback.is_none();
+        chosen.map(|(_, remedy)| *remedy).or(by_itself.then_some(Remedy::Advance))
+    }
+
     fn wants(&self, component: &str) -> bool {
         (self.only.is_empty() || self.only.iter().any(|only| only == component))
             && !self.skip.iter().any(|skip| skip == component)

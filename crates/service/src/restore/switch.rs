@@ -91,21 +91,21 @@ impl Ground<'_> {
         let state = self.state.of(node.name())?;
         let machine = self.state.machine(&self.host)?;
         for ruling in verdict.refusals() {
-            let chosen = wish.remedies.iter().find(|(rule, _)| *rule == ruling.rule);
+            let chosen = wish.remedy(ruling);
             let rule = node.profile.fence.iter().find(|rule| rule.name == ruling.rule);
             let Some(rule) = rule else { continue };
             let said = match chosen {
-                Some((_, Remedy::Without)) => {
+                Some(Remedy::Without) => {
                     vec![format!("`{}` was left out", ruling.component)]
                 }
-                Some((_, remedy)) => self.apply_remedy(node, rule, ruling, *remedy, staged)?,
+                Some(remedy) => self.apply_remedy(node, rule, ruling, remedy, staged)?,
                 None => vec![ruling.to_string()],
             };
             let decision = Decision {
                 at: At::from(Timestamp::now()),
                 machine: machine.clone(),
                 rule: ruling.rule.clone(),
-                choice: chosen.map_or("accept-rollback", |(_, remedy)| remedy.word()).to_owned(),
+                choice: chosen.map_or("accept-rollback", Remedy::word).to_owned(),
                 reason: match chosen {
                     None => wish.accept_rollback.clone().unwrap_or_default(),
                     Some(_) => String::new(),
@@ -165,9 +165,8 @@ fn offered_in(verdict: &Verdict) -> Vec<String> {
 
 /// Whether every refusal has an answer.
 pub(super) fn decided(verdict: &Verdict, wish: &Wish) -> Result<()> {
-    let has_answer = |ruling: &Ruling| {
-        wish.accept_rollback.is_some() || wish.remedies.iter().any(|(rule, _)| *rule == ruling.rule)
-    };
+    let has_answer =
+        |ruling: &Ruling| wish.accept_rollback.is_some() || wish.remedy(ruling).is_some();
     if verdict.refusals().all(has_answer) { Ok(()) } else { Err(rewinds(verdict)) }
 }
 

@@ -2,8 +2,10 @@
 
 mod decrypt;
 mod encrypt;
+mod fetch_archive;
 mod keys;
-mod opening;
+pub mod opening;
+mod serve;
 mod show;
 mod verify;
 
@@ -23,6 +25,8 @@ pub enum Minima {
     Encrypt(encrypt::Encrypt),
     #[command(subcommand)]
     Keys(keys::Keys),
+    Serve(serve::Serve),
+    FetchArchive(fetch_archive::FetchArchive),
 }
 
 impl Minima {
@@ -33,6 +37,8 @@ impl Minima {
             Self::Decrypt(args) => args.run(app),
             Self::Encrypt(args) => args.run(app),
             Self::Keys(command) => command.run(app),
+            Self::Serve(args) => args.run(app),
+            Self::FetchArchive(args) => args.run(app),
         }
     }
 }

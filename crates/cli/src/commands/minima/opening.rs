@@ -68,6 +68,14 @@ impl PasswordFrom {
         }
     }
 
+    /// A password that something was closed with.
+    pub fn known(&self, app: &App, of: &str) -> Result<Password> {
+        match app.secrets.given_node_password(self.password_file.as_deref())? {
+            Some(given) => Ok(Password::new(given)),
+            None => app.secrets.node_password(of).map(Password::new),
+        }
+    }
+
     /// A password to close a backup with.
     pub fn chosen(&self, app: &App) -> Result<Password> {
         let given = app.secrets.given_node_password(self.password_file.as_deref())?;

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use nodekeep_nodes::fence::remedy::Remedy;
 use nodekeep_nodes::kind::back::WayBack;
+use nodekeep_nodes::kind::minima::back::KEYS_WITHIN;
 use nodekeep_nodes::node::Node;
 use nodekeep_nodes::system;
 use nodekeep_service::applets::component_of;
+use nodekeep_service::backup::Ground;
 use nodekeep_service::drill;
 use nodekeep_service::find::NodeSnapshot;
+use nodekeep_service::minima::Revival;
 use nodekeep_service::restore::place::{bring_all, placements};
 use nodekeep_service::restore::{Plan, Restored, Wish, mend};
 use nodekeep_service::state::State;
@@ -60,6 +63,7 @@ impl Restore {
                 app.output.say(format!("Its schedule {} is set up here too.", schedule.name))?;
             }
         }
+        self.keep_minima(app, &ground, &node)?;
         let restored = ground.restore_node(&node, snapshot, &all, &wish)?;
         progress.close();
         app.output.say(restored_text(&node, snapshot, &restored))?;
@@ -136,6 +140,24 @@ impl Restore {
             "bytes": bytes,
             "stripped": stripped,
         }))
+    }
+
+    /// What a Minima node has now is thrown away by itself: it is backed up first, if it still answers.
+    fn keep_minima(&self, app: &App, ground: &Ground<'_>, node: &Node) -> Result<()> {
+        let Ok(revival) = Revival::of(ground, node) else { return Ok(()) };
+        if revival.link().rpc.standing().is_err() {
+            return app
+                .output
+                .say("The node does not answer, so that what it has now is not backed up first.");
+        }
+        revival
+            .link()
+            .rpc
+            .wait_for_keys(KEYS_WITHIN)
+            .map_err(nodekeep_nodes::error::Error::from)?;
+        let kept = revival.keep(&Default::default())?;
+        let id = kept.report.snapshot.map_or(String::new(), |id| id.short());
+        app.output.say(format!("What the node has now is in snapshot {id}."))
     }
 
     fn wish(&self, node: &Node) -> Result<Wish> {

@@ -8,7 +8,7 @@ use crate::fence::known::{Known, Record};
 use crate::fence::look::{Look, Seen};
 use crate::fence::mark::{At, Content, Field, Mark, Place, Value};
 use crate::fence::remedy::offers;
-use crate::profile::{FenceKind, FenceRule};
+use crate::profile::{FenceKind, FenceRule, MarkSource};
 
 /// Why a live state that was read does not count.
 const BEHIND: &str =
@@ -55,7 +55,9 @@ impl Case<'_> {
 
     fn ruling(&self, finding: Finding, targets: Vec<Mark>, is_live: bool) -> Ruling {
         let is_clear = finding == Finding::Clear;
+        let is_wallet = matches!(self.rule.mark, MarkSource::Minima(_));
         Ruling {
+            raises_itself: is_wallet && !is_clear && !targets.is_empty(),
             rule: self.rule.name.clone(),
             component: self.rule.component.clone(),
             kind: self.rule.kind,

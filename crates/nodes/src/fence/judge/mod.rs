@@ -38,6 +38,9 @@ pub struct Ruling {
     pub targets: Vec<Mark>,
     /// What can be done about it.
     pub offers: Vec<Offer>,
+    /// Whether the state is raised without being asked for: where that is always right, and nothing is lost by it.
+    #[serde(skip)]
+    pub raises_itself: bool,
 }
 
 /// What was found for one rule.

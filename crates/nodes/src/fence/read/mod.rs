@@ -4,6 +4,7 @@
 
 mod content;
 mod lines;
+mod minima;
 mod numbers;
 mod sqlite;
 
@@ -116,6 +117,10 @@ impl Site<'_> {
                 self.slashing(rule, file.as_deref(), export.as_ref())
             }
             MarkSource::Content { files } => content::digest(self.path, files),
+            MarkSource::Minima(rule) => match self.state {
+                State::Live => minima::of_node(rule, self.variables),
+                State::Copy => minima::of_copy(self.path),
+            },
         }
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::plan::{Action, Plan, of, program as name};
-use super::{Failure, json};
+use super::{Failure, json, wallet};
 use crate::error::Error;
 use crate::fence::interchange::Interchange;
 use crate::fence::look::Seen;
@@ -40,6 +40,7 @@ impl Plan {
             Action::Append { file, line, targets } => {
                 append(&self.file(site, file)?, line, targets)?
             }
+            Action::Wallet { targets } => wallet::raise(site.path, targets)?,
             Action::Commands { line, targets } => run(line, site, targets)?,
             Action::Merge { file, protection } => {
                 merge(&self.file(site, file)?, protection, &self.rule)?
@@ -84,7 +85,11 @@ impl Plan {
                     let mut own = marks.iter().filter(|mark| mark.place() == place);
                     own.any(|mark| is_at_least(&mark.value, value))
                 };
-                let targets = action.targets(rule);
+                let mut targets = action.targets(rule);
+                if matches!(action, Action::Wallet { .. }) {
+                    // A key that the wallet does not have cannot sign.
+                    targets.retain(|mark| marks.iter().any(|own| own.place() == mark.place()));
+                }
                 match targets.into_iter().find(|mark| !reached(mark.place(), &mark.value)) {
                     Some(mark) => Err(not_reached(format!("`{}` is still too low", mark.key))),
                     None => Ok(None),

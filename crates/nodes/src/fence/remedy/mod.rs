@@ -4,6 +4,7 @@
 mod apply;
 mod json;
 mod plan;
+mod wallet;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -143,7 +144,8 @@ fn can_import(rule: &FenceRule, targets: &[Mark]) -> bool {
 }
 
 fn can_advance(rule: &FenceRule, targets: &[Mark]) -> bool {
-    let is_writable = matches!(rule.mark, MarkSource::Json { .. }) || rule.advance.is_some();
+    let is_writable = matches!(rule.mark, MarkSource::Json { .. } | MarkSource::Minima(_))
+        || rule.advance.is_some();
     let has_numbers = |mark: &Mark| matches!(mark.value, Value::Number(_) | Value::Signed(_));
     is_writable && !targets.is_empty() && targets.iter().all(has_numbers)
 }

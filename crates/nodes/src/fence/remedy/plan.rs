@@ -30,6 +30,8 @@ pub(super) enum Action {
     Statement { file: String, statement: String, targets: Vec<(String, u64)> },
     /// A line is appended for each number.
     Append { file: String, line: String, targets: Vec<(String, u64)> },
+    /// Uses of keys are raised in a Minima wallet.
+    Wallet { targets: Vec<(String, u64)> },
     /// A command runs for each number.
     Commands { line: Line, targets: Vec<(String, u64)> },
     /// An interchange file is merged with the highest.
@@ -78,6 +80,7 @@ impl Action {
             Self::Json { targets, .. } => targets.clone(),
             Self::Statement { targets, .. }
             | Self::Append { targets, .. }
+            | Self::Wallet { targets }
             | Self::Commands { targets, .. } => targets.iter().map(mark).collect(),
             Self::Merge { protection, .. } | Self::Import { protection, .. } => {
                 protection.marks(&rule.name, rule.kind)
@@ -124,6 +127,7 @@ fn advance(mark: &MarkSource, advance: Option<&Advance>, targets: &[Mark]) -> Op
             let (file, line) = (file.clone(), line.clone());
             Some(Action::Append { file, line, targets: numbers() })
         }
+        (MarkSource::Minima(_), _) => Some(Action::Wallet { targets: numbers() }),
         (MarkSource::Command(_), Some(Advance::Command(line))) => {
             Some(Action::Commands { line: line.clone(), targets: numbers() })
         }
@@ -145,6 +149,10 @@ impl fmt::Display for Plan {
             }
             Action::Append { file, targets, .. } => {
                 writeln!(f, "append to {}, by the profile's line", of(file))?;
+                numbers(f, targets)
+            }
+            Action::Wallet { targets } => {
+                writeln!(f, "raise the uses of keys in the wallet")?;
                 numbers(f, targets)
             }
             Action::Commands { line, targets } => {

@@ -9,8 +9,9 @@ use super::{
 use crate::kind::back::{WayBack, way_back};
 use crate::profile::{
     Advance, AxonAppletsRule, AxonChunksRule, ChainRule, CommandRule, Component, Detect, FenceRule,
-    HealthRule, Hold, HoldMethod, Hooks, JsonlRule, Kind, Line, MarkSource, Part, PostgresMethod,
-    PostgresRule, Probe, Profile, RestoreWhile, Root, Service, SqliteRule, Variable, VerifyRule,
+    HealthRule, Hold, HoldMethod, Hooks, JsonlRule, Kind, Line, MarkSource, MinimaPart, MinimaRule,
+    Part, PostgresMethod, PostgresRule, Probe, Profile, RestoreWhile, Root, Service, SqliteRule,
+    Variable, VerifyRule,
 };
 
 /// What a command may take unless the profile says otherwise, in seconds.
@@ -22,6 +23,10 @@ const PROBE_SECS: u64 = 10;
 
 impl RawProfile {
     pub(super) fn convert(self) -> Result<Profile, String> {
+        let components = self.component.into_iter().map(RawComponent::convert);
+        let components = components.collect::<Result<Vec<_>, _>>()?;
+        let fence = self.fence.into_iter().map(|fence| fence.convert(&components));
+        let fence = fence.collect::<Result<_, _>>()?;
         Ok(Profile {
             name: self.name,
             title: self.title,
@@ -30,16 +35,12 @@ impl RawProfile {
             roots: self.root.into_iter().map(RawRoot::convert).collect(),
             variables: self.variable.into_iter().map(RawVariable::convert).collect(),
             detect: Detect { all: self.detect.all, any: self.detect.any, none: self.detect.none },
-            components: self
-                .component
-                .into_iter()
-                .map(RawComponent::convert)
-                .collect::<Result<_, _>>()?,
+            components,
+            fence,
             hold: self.hold.convert()?,
             service: self.service.convert(),
             hooks: self.hooks.convert(),
             health: self.health.into_iter().map(RawHealth::convert).collect::<Result<_, _>>()?,
-            fence: self.fence.into_iter().map(RawFence::convert).collect::<Result<_, _>>()?,
             verify: self.verify.into_iter().map(RawVerify::convert).collect(),
             notes: self.notes,
             source: String::new(),
@@ -126,6 +127,7 @@ impl RawOptions {
                 chunks: named(self.chunks.take(), "chunks", place)?,
                 environment: named(self.environment.take(), "environment", place)?,
             }),
+            "minima" => Kind::Minima(self.minima(place)?),
             other => return Err(format!("{place}: unknown kind `{other}`; {KINDS}")),
         };
         match self.leftover() {
@@ -181,6 +183,28 @@ impl RawOptions {
         })
     }
 
+    fn minima(&mut self, place: &str) -> Result<MinimaRule, String> {
+        let take = match self.take.take().as_deref() {
+            None | Some("state") => MinimaPart::State,
+            Some("archive") => MinimaPart::Archive,
+            Some("megammr") => MinimaPart::Mega,
+            Some(other) => {
+                return Err(format!(
+                    "{place}: take `{other}` is none of `state`, `archive` and `megammr`"
+                ));
+            }
+        };
+        let needs = |key: &str| format!("{place}: a minima needs `{key}`");
+        Ok(MinimaRule {
+            take,
+            rpc: self.rpc.take().ok_or_else(|| needs("rpc"))?,
+            exchange: self.exchange.take().ok_or_else(|| needs("exchange"))?,
+            password_file: self.password_file.take().unwrap_or_default(),
+            data: self.data.take().unwrap_or_default(),
+            inside: self.inside.take().unwrap_or_default(),
+        })
+    }
+
     fn leftover(&self) -> Option<&'static str> {
         let present = [
             ("counts", self.counts.is_some()),
@@ -194,13 +218,19 @@ impl RawOptions {
             ("database", self.database.is_some()),
             ("chunks", self.chunks.is_some()),
             ("environment", self.environment.is_some()),
+            ("take", self.take.is_some()),
+            ("rpc", self.rpc.is_some()),
+            ("password-file", self.password_file.is_some()),
+            ("data", self.data.is_some()),
+            ("exchange", self.exchange.is_some()),
+            ("inside", self.inside.is_some()),
         ];
         present.iter().find(|(_, is_there)| *is_there).map(|(name, _)| *name)
     }
 }
 
 /// Every kind, for messages.
-const KINDS: &str = "kinds are files, jsonl, jsonl-chain, sqlite, rocksdb, leveldb, postgres, git, command, axon-chunks and axon-applets";
+const KINDS: &str = "kinds are files, jsonl, jsonl-chain, sqlite, rocksdb, leveldb, postgres, git, command, axon-chunks, axon-applets and minima";
 
 /// The name of another component.
 fn named(given: Option<String>, option: &str, place: &str) -> Result<String, String> {
@@ -303,8 +333,10 @@ impl RawHealth {
 }
 
 impl RawFence {
-    fn convert(self) -> Result<FenceRule, String> {
-        let mark = self.mark.convert();
+    fn convert(self, components: &[Component]) -> Result<FenceRule, String> {
+        let owner = components.iter().find(|component| component.name == self.component);
+        let mark = self.mark.convert(owner.map(|component| &component.kind));
+        let mark = mark.map_err(|reason| format!("fence `{}`: {reason}", self.name))?;
         let advance = match (self.advance, &mark) {
             (None, _) => None,
             (Some(RawLine::Shell(text)), MarkSource::Sqlite { .. }) => {
@@ -332,8 +364,8 @@ impl RawFence {
 }
 
 impl RawMark {
-    fn convert(self) -> MarkSource {
-        match self {
+    fn convert(self, owner: Option<&Kind>) -> Result<MarkSource, String> {
+        Ok(match self {
             Self::Json { file, pointer } => MarkSource::Json { file, pointer },
             Self::Jsonl { file, key, value } => MarkSource::Jsonl { file, key, value },
             Self::Sqlite { file, query } => MarkSource::Sqlite { file, query },
@@ -345,7 +377,11 @@ impl RawMark {
                 import: import.map(RawLine::convert),
             },
             Self::Content { files } => MarkSource::Content { files },
-        }
+            Self::Minima => match owner {
+                Some(Kind::Minima(rule)) => MarkSource::Minima(rule.clone()),
+                _ => return Err("mark `minima` is of a component of kind `minima`".to_owned()),
+            },
+        })
     }
 }
 

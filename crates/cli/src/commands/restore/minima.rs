@@ -1,0 +1,205 @@
+//! `nodekeep restore NODE --from …` and `--sync HOST` of a Minima node: from a backup of its own, from an archive, from a peer.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use nodekeep_nodes::kind::minima::read_state;
+use nodekeep_nodes::minima::backup::{Contents, Section};
+use nodekeep_nodes::minima::chain::Tree;
+use nodekeep_nodes::minima::live::NewKeys;
+use nodekeep_nodes::minima::phrase::Phrase;
+use nodekeep_nodes::minima::wire::Reader;
+use nodekeep_service::drill::in_sandbox;
+use nodekeep_service::find::NodeSnapshot;
+use nodekeep_service::minima::{Revival, Revived, Way, state_of};
+use nodekeep_service::restore::place::{bring_all, placements};
+use serde_json::json;
+
+use super::Restore;
+use crate::error::{Error, Result};
+use crate::exit;
+use crate::nodes;
+use crate::progress::Progress;
+use crate::prompt;
+use crate::refs::{self, Reference};
+use crate::render;
+use crate::session::{App, Need};
+use crate::target::{self, Target};
+
+/// A node asks nobody for blocks if its chain is younger, in milliseconds.
+const YOUNG_MS: u64 = 2 * 24 * 3600 * 1000;
+
+/// What was given after --from.
+enum Source {
+    Backup(Contents),
+    Archive,
+    Peer,
+}
+
+impl Restore {
+    /// Whether a Minima node is meant to come back in another way than from its snapshot.
+    pub fn is_other_way(&self) -> bool {
+        self.from.is_some() || self.sync.is_some()
+    }
+
+    /// Brings it back.
+    ///
+    /// # Errors
+    /// What stands against it before the node has begun; otherwise exit code 3 with what somebody must look at.
+    pub fn other_way(&self, app: &App) -> Result<()> {
+        let Some(named) = self.snapshot.as_deref() else {
+            return Err(Error::Options("--from and --sync need the name of a node before them"));
+        };
+        let name = match refs::parse(named)? {
+            Reference::Node { name, .. } => name,
+            _ => return Err(Error::Options("--from and --sync bring a node back: give its name")),
+        };
+        let state = nodes::state(app);
+        let node = state.load(&name)?;
+        let source = self.source(app, named)?;
+        let phrase = self.phrase.given(app)?;
+        let opened = app.open(Need::Write)?;
+        let all = opened.repository.snapshots()?;
+        let progress = Progress::start(&app.output, "Restoring");
+        let ground = nodes::ground(app, &state, &opened.repository, &progress)?;
+        let revival = Revival::of(&ground, &node)?;
+        let keys = self.new_keys(&revival, &all, phrase.as_ref())?;
+        let sync = self.sync.as_deref().filter(|_| self.wants_sync(app, &source));
+        let file = Path::new(self.from.as_deref().unwrap_or_default());
+        let way = match &source {
+            Source::Backup(contents) => Way::Backup { contents, sync },
+            Source::Archive => Way::Archive { file, keys },
+            Source::Peer => Way::Peer { host: self.from.as_deref().unwrap_or_default(), keys },
+        };
+        app.output.say(self.told(&name, &way))?;
+        if self.dry_run {
+            progress.close();
+            return app.output.document(&json!({ "node": name, "dry_run": true }));
+        }
+        let what = "\nThe node throws away what it has now; that is backed up first";
+        prompt::confirm(&app.output, self.yes, "restoring a node", what)?;
+        let kept = revival.keep(&Default::default())?;
+        let kept = kept.report.snapshot.map_or(String::new(), |id| id.short());
+        app.output.say(format!("What it has now is in snapshot {kept}."))?;
+        let revived = revival.bring(&way, &all)?;
+        progress.close();
+        tell(app, &name, &revived)
+    }
+
+    fn source(&self, app: &App, named: &str) -> Result<Source> {
+        let Some(from) = self.from.as_deref() else {
+            return Ok(Source::Backup(self.of_snapshot(app, named)?));
+        };
+        let path = Path::new(from);
+        if path.is_file() {
+            let begin = std::fs::read(path).map_err(Error::file(path, "read"))?;
+            // An archive is gzip; a backup begins with the length of its salt.
+            return Ok(match begin.starts_with(&[0x1f, 0x8b]) {
+                true => Source::Archive,
+                false => Source::Backup(self.password.open_bytes(app, path, &begin)?.contents),
+            });
+        }
+        let port = from.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        match port {
+            Some(_) => Ok(Source::Peer),
+            None => Err(Error::Options(
+                "--from takes a backup of the node, an exported archive (.raw.dat), or HOST:PORT",
+            )),
+        }
+    }
+
+    /// The state in a snapshot of the node.
+    fn of_snapshot(&self, app: &App, named: &str) -> Result<Contents> {
+        let target: Target = target::open(app, named, &self.base)?;
+        let Some(snapshot) = NodeSnapshot::of(&target.record).transpose()? else {
+            return Err(Error::NotOfANode { snapshot: target.record.id.short() });
+        };
+        let folder = app.home.scratch()?.join(format!("sync-{}", std::process::id()));
+        let node = in_sandbox(&snapshot.node()?, &folder);
+        let state = nodes::state(app);
+        let progress = Progress::start(&app.output, "Unpacking");
+        let ground = nodes::ground(app, &state, &target.repository, &progress)?;
+        let (located, _) = state_of(&node)?;
+        let wanted = located.component.name.clone();
+        bring_all(&ground, &snapshot, &placements(&snapshot, &node, |name| name == wanted)?)?;
+        let contents = read_state(&located.path);
+        progress.close();
+        std::fs::remove_dir_all(&folder).map_err(Error::file(&folder, "remove"))?;
+        Ok(contents?)
+    }
+
+    fn new_keys<'a>(
+        &self,
+        revival: &Revival<'_>,
+        all: &[nodekeep_repo::repository::SnapshotRecord],
+        phrase: Option<&'a Phrase>,
+    ) -> Result<Option<NewKeys<'a>>> {
+        let Some(phrase) = phrase else {
+            return match self.keys.is_some() || self.key_uses.is_some() {
+                true => Err(Error::Options(
+                    "--keys and --key-uses need the words: --node-phrase-file FILE",
+                )),
+                false => Ok(None),
+            };
+        };
+        let least = revival.least_uses(all)?;
+        let uses = self.key_uses.unwrap_or(least);
+        if uses < least {
+            return Err(Error::FewUses { given: uses, least });
+        }
+        Ok(Some(NewKeys { phrase, keys: self.keys, uses }))
+    }
+
+    /// The node itself decides by the age of the chain; it is said before.
+    fn wants_sync(&self, app: &App, source: &Source) -> bool {
+        let Source::Backup(contents) = source else { return false };
+        let tree = Tree::read(&mut Reader::new(contents.section(Section::ChainTree)));
+        let tip_ms = tree.ok().and_then(|tree| tree.tip().map(|tip| tip.header.time_ms));
+        let now_ms = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
+        let is_old = tip_ms.is_none_or(|tip| now_ms.saturating_sub(tip) >= YOUNG_MS);
+        if !is_old {
+            app.output.remark("The backup's chain is younger than two days: the node catches up by itself, and --sync is not needed.");
+        }
+        is_old
+    }
+
+    fn told(&self, name: &str, way: &Way<'_>) -> String {
+        let (from, keys) = match way {
+            Way::Backup { sync: None, .. } => ("a backup, checked".to_owned(), None),
+            Way::Backup { sync: Some(host), .. } => {
+                (format!("a backup, checked, then blocks from {host}"), None)
+            }
+            Way::Archive { file, keys } => {
+                (format!("the archive {}", file.display()), keys.as_ref())
+            }
+            Way::Peer { host, keys } => (format!("the node {host}"), keys.as_ref()),
+        };
+        let keys =
+            keys.map(|keys| format!("made anew from the words, each from {} uses on", keys.uses));
+        render::fields(&[
+            ("node", name.to_owned()),
+            ("from", from),
+            ("keys", keys.unwrap_or_else(|| "as they are".to_owned())),
+        ])
+    }
+}
+
+fn tell(app: &App, name: &str, revived: &Revived) -> Result<()> {
+    app.output
+        .say(format!("\nRestored the node {name}\n{}", render::indent(&revived.said.join("\n"))))?;
+    for check in &revived.verified.checks {
+        app.output.say(nodes::check_text(&check.name, check))?;
+    }
+    app.output.document(&json!({
+        "node": name,
+        "dry_run": false,
+        "said": revived.said,
+        "checks": revived.verified.checks,
+        "problems": revived.problems,
+    }))?;
+    if revived.problems.is_empty() && revived.verified.is_sound() {
+        return Ok(());
+    }
+    app.output.alert(format!("\nIn place, but:\n{}", render::indent(&revived.problems.join("\n"))));
+    Err(Error::Exit(exit::Class::Incomplete.exit_code()))
+}

@@ -1,0 +1,154 @@
+//! What one node asks of another at its main port: a frame with a length, a type and a payload, and one like it back. No greeting.
+
+use std::io::{self, BufReader, Read, Take, Write as _};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use super::error::Error as FormatError;
+use super::ibd::Blocks;
+use super::number::Number;
+use super::store::BlockStore;
+use super::wire::{Reader, Write};
+use crate::error::{Error, Result};
+
+/// Types of frames.
+pub(super) mod frame {
+    /// Asks for blocks of the archive.
+    pub const ARCHIVE_REQUEST: u8 = 15;
+    /// Blocks of the archive.
+    pub const ARCHIVE_DATA: u8 = 16;
+    /// Asks for the coins of addresses and keys, and the recent chain.
+    pub const MEGA_REQUEST: u8 = 22;
+    /// These.
+    pub const MEGA_DATA: u8 = 23;
+}
+
+/// How long a peer may take to be reached, and to go on.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// The largest answer, in bytes.
+const LARGEST: u64 = 1 << 30;
+/// How often stored blocks that a peer does not know are dropped before it is taken for another chain.
+const MOST_CUTS: u64 = 8;
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// Nothing: whether somebody is there.
+    Nothing,
+    /// The beginning, with the cascade if there is one.
+    Beginning,
+    /// A block and those after it.
+    Block(u64),
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fetched {
+    /// How many blocks are new.
+    pub new: u64,
+    /// How many were dropped, because the peer's chain goes another way there.
+    pub dropped: u64,
+}
+
+/// Asks a peer for blocks; they are checked while they are read.
+///
+/// # Errors
+/// If it does not answer, or with something else.
+pub fn blocks(host: &str, from: From) -> Result<Blocks<BufReader<Take<TcpStream>>>> {
+    let lost = |source: io::Error| Error::Peer { host: host.to_owned(), source };
+    let mut stream = connect(host).map_err(lost)?;
+    stream.write_all(&request(from)).map_err(lost)?;
+    let mut head = [0; 5];
+    stream.read_exact(&mut head).map_err(lost)?;
+    let [length @ .., kind] = head;
+    let length = u64::from(u32::from_be_bytes(length));
+    if kind != frame::ARCHIVE_DATA || length == 0 || length > LARGEST {
+        let why = "what answers there is no Minima node, or one that gives no archive";
+        return Err(lost(io::Error::new(io::ErrorKind::InvalidData, why)));
+    }
+    let rest = BufReader::new(stream.take(length - 1));
+    Blocks::begin(Reader::new(rest)).map_err(|error| told(host, error))
+}
+
+/// Brings a store up to what a peer has. Everything is checked; a run is written when it is whole.
+///
+/// # Errors
+/// If the peer does not answer, its blocks are damaged, or its chain is another one.
+pub fn fetch(host: &str, store: &BlockStore, mut monitor: impl FnMut(u64)) -> Result<Fetched> {
+    let mut fetched = Fetched::default();
+    let mut cuts = 0;
+    loop {
+        let last = store.extent()?.last;
+        match fetch_once(host, store) {
+            Ok(0) => return Ok(fetched),
+            Ok(new) => {
+                fetched.new += new;
+                monitor(fetched.new);
+            }
+            // What was stored from the peer's tree may have been settled otherwise since.
+            Err(Error::Minima { source: FormatError::Chain { .. }, .. })
+                if last.is_some() && cuts < MOST_CUTS =>
+            {
+                let newest = last.map_or(0, |last| last.number);
+                store.cut(newest)?;
+                let left = store.extent()?.last.map_or(0, |last| last.number);
+                fetched.dropped += newest - left;
+                cuts += 1;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn fetch_once(host: &str, store: &BlockStore) -> Result<u64> {
+    let extent = store.extent()?;
+    let next = extent.last.or(extent.cascade).map(|last| last.number + 1);
+    let from = next.map_or(From::Beginning, From::Block);
+    let mut answer = blocks(host, from)?;
+    if let (From::Beginning, Some(cascade)) = (from, &answer.cascade) {
+        store.set_cascade(&cascade.bytes)?;
+    }
+    let mut appending = store.appending()?;
+    let mut new = 0;
+    while let Some(block) = answer.next_block().map_err(|error| told(host, error))? {
+        if appending.before().is_some_and(|before| block.block.header().number <= before.number) {
+            continue;
+        }
+        appending.take(&block)?;
+        new += 1;
+    }
+    appending.finish()?;
+    Ok(new)
+}
+
+fn connect(host: &str) -> io::Result<TcpStream> {
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    for address in host.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn request(from: From) -> Vec<u8> {
+    let mut payload = vec![frame::ARCHIVE_REQUEST];
+    match from {
+        // -1 in one byte.
+        From::Nothing => payload.raw(&[0, 1, 0xff]),
+        From::Beginning => payload.number(&Number::from(0)),
+        From::Block(number) => payload.whole(number),
+    };
+    let mut request = Vec::new();
+    request.data(&payload);
+    request
+}
+
+fn told(host: &str, source: FormatError) -> Error {
+    Error::Minima { path: host.into(), source }
+}

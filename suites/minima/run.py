@@ -1,0 +1,475 @@
+#!/usr/bin/env python3
+"""Nodekeep against a real Minima node, in a network namespace of its own that has nothing but loopback.
+
+run.py --node minima.jar --bin nodekeep [--keep] [--only STORY,...]
+
+The jar is given by path and is no part of this project. Each story prints what it saw; the last line counts them.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+
+OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class Broken(Exception):
+    """A promise that was not held."""
+
+
+def expect(holds, what):
+    if not holds:
+        raise Broken(what)
+
+
+def say(text):
+    print(f"    {text}", flush=True)
+
+
+class Node:
+    """A node that is started here, with its own folder and ports."""
+
+    def __init__(self, lab, name, port, *flags):
+        self.lab, self.name, self.port, self.flags = lab, name, port, list(flags)
+        self.data = os.path.join(lab.root, name)
+        self.files = os.path.join(self.data, "files")
+        self.pid_file = os.path.join(lab.root, f"{name}.pid")
+        self.script = os.path.join(lab.root, f"{name}.sh")
+        os.makedirs(self.files, exist_ok=True)
+
+    def command(self, *flags):
+        java = ["nice", "-n", "5", "java", "-Xmx512m", "-jar", self.lab.jar, "-data", self.data, "-basefolder", self.files]
+        rest = ["-port", str(self.port), "-host", "127.0.0.1", "-rpcenable", "-daemon", "-nodefaultminidapps", "-allowallip"]
+        return java + rest + ["-test", "-noconnect", "-testchainlength", "8"] + self.flags + list(flags)
+
+    def write_scripts(self):
+        line = " ".join(f"'{word}'" for word in self.command())
+        with open(self.script, "w") as file:
+            file.write(f"#!/bin/sh\n{line} >> '{self.data}.log' 2>&1 < /dev/null &\necho $! > '{self.pid_file}'\n")
+        os.chmod(self.script, 0o755)
+
+    def start(self, *flags):
+        with open(f"{self.data}.log", "ab") as log:
+            process = subprocess.Popen(self.command(*flags), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        with open(self.pid_file, "w") as file:
+            file.write(str(process.pid))
+        self.lab.children.append(process)
+        self.wait_until_up()
+
+    def pid(self):
+        with open(self.pid_file) as file:
+            return int(file.read())
+
+    def is_alive(self):
+        try:
+            with open(f"/proc/{self.pid()}/stat") as stat:
+                return stat.read().rsplit(")", 1)[1].split()[0] != "Z"
+        except OSError:
+            return False
+
+    def kill(self):
+        if self.is_alive():
+            os.kill(self.pid(), signal.SIGKILL)
+        for child in self.lab.children:
+            child.poll()
+        while self.is_alive():
+            time.sleep(0.1)
+
+    def rpc(self, command, patience=120):
+        url = f"http://127.0.0.1:{self.port + 4}/{urllib.parse.quote(command, safe='')}"
+        with OPENER.open(url, timeout=patience) as answer:
+            return json.loads(answer.read())
+
+    def wait_until_up(self, patience=900):
+        end = time.time() + patience
+        while time.time() < end:
+            try:
+                return self.rpc("status", 5)
+            except OSError:
+                time.sleep(0.5)
+        raise Broken(f"{self.name} did not come up in {patience} s")
+
+    def wait_for_keys(self):
+        while "wait for ALL your keys" in str(self.rpc("restore").get("error")):
+            time.sleep(1)
+
+    def block(self):
+        return int(self.rpc("status")["response"]["chain"]["block"])
+
+    def wait_for_block(self, number):
+        while self.block() < number:
+            time.sleep(1)
+
+    def uses(self):
+        return {key["publickey"]: key["uses"] for key in self.rpc("keys")["response"]["keys"]}
+
+    def coins(self):
+        return {coin["coinid"] for coin in self.rpc("coins relevant:true")["response"]}
+
+    def balance(self):
+        return self.rpc("balance")["response"][0]["confirmed"]
+
+    def phrase(self):
+        return self.rpc("vault")["response"]["phrase"]
+
+    def send(self, amount, split=1):
+        address = self.rpc("getaddress")["response"]["miniaddress"]
+        answer = self.rpc(f"send amount:{amount} address:{address} split:{split}")
+        expect(answer["status"], f"send: {answer}")
+
+
+class Lab:
+    def __init__(self, arguments):
+        self.jar = os.path.abspath(arguments.node)
+        self.bin = os.path.abspath(arguments.bin)
+        self.root = tempfile.mkdtemp(prefix="nodekeep-minima-")
+        self.home = os.path.join(self.root, "home")
+        self.children = []
+
+    def nodekeep(self, *words, ok=True, home=None, **variables):
+        environment = {**os.environ, "NODEKEEP_HOME": home or self.home, "HOME": self.root, **variables}
+        done = subprocess.run([self.bin, *words], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900)
+        if ok is not None and (done.returncode == 0) != ok:
+            raise Broken(f"nodekeep {' '.join(words)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+        return done
+
+    def register(self, node, name, profile):
+        node.write_scripts()
+        text = open(profile).read()
+        head, tail = text.split("[service]", 1)
+        tail = tail[tail.index("[[health]]"):]
+        alive = f"kill -0 $(cat '{node.pid_file}') 2>/dev/null && test \"$(cut -d' ' -f3 /proc/$(cat '{node.pid_file}')/stat)\" != Z"
+        service = (
+            "[service]\n"
+            f"stop = \"kill $(cat '{node.pid_file}')\"\n"
+            f"start = [\"{node.script}\"]\n"
+            f"running = '''{alive}'''\n\n"
+        )
+        own = os.path.join(self.root, f"{name}.toml")
+        open(own, "w").write(head + service + tail)
+        self.nodekeep("node", "add", name, "--profile-file", own, "--path", f"data={node.data}", "--set", f"rpc=http://127.0.0.1:{node.port + 4}")
+
+    def end(self):
+        for name in os.listdir(self.root):
+            if name.endswith(".pid"):
+                try:
+                    os.kill(int(open(os.path.join(self.root, name)).read()), signal.SIGKILL)
+                except (OSError, ValueError):
+                    pass
+        for child in self.children:
+            child.poll()
+
+
+def plaintext_left(lab, node, phrase):
+    """Files of the node's folder and ours, but the node's own databases, that hold the phrase."""
+    found = []
+    for root, _, files in os.walk(lab.root):
+        for name in files:
+            path = os.path.join(root, name)
+            if "/databases/" in path or path.endswith(".log"):
+                continue
+            try:
+                data = open(path, "rb").read()
+            except OSError:
+                continue
+            if phrase.encode() in data:
+                found.append(path)
+    return found
+
+
+def story_backup(lab):
+    """Backup, verify, phrase check, no plaintext secret left on disk, nothing of ours left on the node's disk."""
+    node = lab.a
+    lab.register(node, "mynode", lab.profile)
+    done = lab.nodekeep("backup", "mynode")
+    say(done.stdout.strip().replace("\n", "\n    "))
+    expect(not os.listdir(os.path.join(node.data, "nodekeep-exchange")), "the exchange folder is not empty")
+    left = plaintext_left(lab, node, node.phrase())
+    expect(not left, f"the phrase lies in {left}")
+    say(lab.nodekeep("check", "--node", "mynode", ok=None).stdout.strip()[-400:].replace("\n", "\n    "))
+    say(lab.nodekeep("drill", "mynode", ok=None).stdout.strip().replace("\n", "\n    "))
+
+
+def story_own_file(lab):
+    """The node's own file with a password of odd signs: verified, the right phrase known from a wrong one."""
+    node = lab.a
+    password = "a:b!#$%&()*+,-./<=>?@^_~|x`'"
+    file = os.path.join(lab.root, "own.bak")
+    answer = node.rpc(f"backup file:{file} password:{password}")
+    expect(answer["status"], answer)
+    words, wrong = os.path.join(lab.root, "words"), os.path.join(lab.root, "wrong")
+    open(words, "w").write(node.phrase())
+    open(wrong, "w").write(" ".join(["ABANDON"] * 23 + ["ART"]))
+    for phrase, ok in [(words, True), (wrong, False)]:
+        done = lab.nodekeep("minima", "verify", file, "--node-phrase-file", phrase, ok=None, NODEKEEP_NODE_PASSWORD=password)
+        say(f"{os.path.basename(phrase)}: exit {done.returncode}: {(done.stdout + done.stderr).strip().splitlines()[-1]}")
+        expect((done.returncode == 0) == ok, f"{phrase}: {done.stdout}{done.stderr}")
+    os.remove(words)
+    lab.own, lab.password = file, password
+
+
+def story_second_backup(lab):
+    """A second backup later costs only what changed."""
+    lab.a.send(1)
+    lab.a.wait_for_block(lab.a.block() + 3)
+    done = json.loads(lab.nodekeep("--json", "backup", "mynode").stdout)
+    read, added = done["counts"]["bytes_read"], done["counts"]["bytes_added"]
+    say(f"read {read} bytes, stored {added}")
+    expect(added < read, f"read {read}, stored {added}")
+
+
+def story_flipped_bit(lab):
+    """A flipped bit is refused, and the node is unharmed."""
+    node = lab.a
+    before = (node.uses(), node.pid())
+    data = bytearray(open(lab.own, "rb").read())
+    for place in (len(data) // 2, len(data) - 9, 40):
+        bad = bytearray(data)
+        bad[place] ^= 1
+        path = os.path.join(lab.root, "bad.bak")
+        open(path, "wb").write(bad)
+        done = lab.nodekeep("restore", "mynode", "--from", path, "--yes", ok=False, NODEKEEP_NODE_PASSWORD=lab.password)
+        say(f"byte {place}: exit {done.returncode}: {done.stderr.strip().splitlines()[0]}")
+    cut = os.path.join(lab.root, "cut.bak")
+    open(cut, "wb").write(data[: len(data) // 2 // 16 * 16])
+    done = lab.nodekeep("restore", "mynode", "--from", cut, "--yes", ok=False, NODEKEEP_NODE_PASSWORD=lab.password)
+    say(f"cut off: exit {done.returncode}: {done.stderr.strip().splitlines()[0]}")
+    expect((node.uses(), node.pid()) == before, "the node was touched")
+
+
+def story_stranger(lab):
+    """kill -9 and all data lost; restored on a stranger node with keys, balance, coins, tip and uses right."""
+    node = lab.a
+    whole = ["--component", "state", "--component", "archive", "--component", "megammr"]
+    done = json.loads(lab.nodekeep("--json", "backup", "mynode", *whole).stdout)
+    lab.mega_snapshot, lab.balance_served = done["snapshot"], node.balance()
+    for component in done["manifest"]["components"]:
+        say(f"{component['name']}: {component['status']}, {component['files']} files, {component['bytes']} bytes, {component.get('position')}")
+    # Signed after the backup: a restore must not sign with these uses again.
+    for _ in range(3):
+        node.send(1)
+        node.wait_for_block(node.block() + 2)
+    uses, balance = node.uses(), node.balance()
+    lab.nodekeep("health", "mynode", ok=None)
+    lab.nodekeep("backup", "mynode")
+    uses, coins, block = node.uses(), node.coins(), node.block()
+    phrase = node.phrase()
+    node.kill()
+    shutil.rmtree(node.data)
+    os.makedirs(node.files)
+    say(f"lost: {len(uses)} keys with {sum(uses.values())} uses, {len(coins)} coins, {balance} Minima, block {block}")
+    node.start()
+    node.wait_for_keys()
+    expect(node.phrase() != phrase, "a stranger has another phrase")
+    done = lab.nodekeep("restore", "mynode", "--yes", ok=None)
+    say((done.stdout + done.stderr).strip().replace("\n", "\n    "))
+    expect(done.returncode == 0, f"exit {done.returncode}")
+    node.wait_until_up()
+    after = node.uses()
+    expect(node.phrase() == phrase, "another phrase")
+    expect(set(after) == set(uses), "other keys")
+    expect(all(after[key] > uses[key] for key in uses), f"uses {after} against {uses}")
+    expect(coins <= node.coins(), f"coins are missing: {coins - node.coins()}")
+    expect(node.balance() == balance, f"balance {node.balance()} against {balance}")
+    expect(node.block() >= block, "an older block")
+    left = plaintext_left(lab, node, phrase)
+    expect(not left, f"the phrase lies in {left}")
+    say(f"now: lowest use {min(after.values())}, {len(node.coins())} coins, {node.balance()} Minima, block {node.block()}")
+    lab.phrase, lab.balance = phrase, balance
+
+
+def serve(lab, source, port):
+    environment = {**os.environ, "NODEKEEP_HOME": lab.home, "HOME": lab.root}
+    log = open(os.path.join(lab.root, f"serve-{port}.log"), "wb")
+    server = subprocess.Popen([lab.bin, "minima", "serve", "--from", source, "--listen", f"127.0.0.1:{port}"], env=environment, stdout=log, stderr=log)
+    lab.children.append(server)
+    end = time.time() + 60
+    while time.time() < end:
+        if b"Serving at" in open(log.name, "rb").read():
+            return server, log.name
+        if server.poll() is not None:
+            break
+        time.sleep(0.2)
+    raise Broken(f"it does not serve: {open(log.name).read()}")
+
+
+def stop_server(server):
+    server.send_signal(signal.SIGINT)
+    server.wait(30)
+
+
+def story_seed_only(lab):
+    """From 24 words alone, against our server: a fresh node gets its coins back through the node's own megammrsync."""
+    server, log = serve(lab, lab.mega_snapshot, 9901)
+    fresh = Node(lab, "fresh", 9201)
+    fresh.start()
+    fresh.wait_for_keys()
+    lab.register(fresh, "fresh", lab.profile)
+    words = os.path.join(lab.root, "words")
+    open(words, "w").write(lab.phrase)
+    done = lab.nodekeep("restore", "fresh", "--from", "127.0.0.1:9901", "--node-phrase-file", words, "--key-uses", "5000", "--yes", ok=None)
+    os.remove(words)
+    say((done.stdout + done.stderr).strip().replace("\n", "\n    "))
+    say(open(log).read().strip().replace("\n", "\n    "))
+    expect(done.returncode == 0, f"exit {done.returncode}")
+    fresh.wait_until_up()
+    time.sleep(3)
+    say(f"{fresh.balance()} Minima in {len(fresh.coins())} coins, lowest use {min(fresh.uses().values())}, block {fresh.block()}")
+    expect(fresh.phrase() == lab.phrase, "another phrase")
+    expect(fresh.balance() == lab.balance_served, f"balance {fresh.balance()} against {lab.balance_served}")
+    expect(min(fresh.uses().values()) >= 5000, "uses begin lower")
+    stop_server(server)
+    lab.fresh = fresh
+
+
+def story_archive_resync(lab):
+    """The node's own archive resync from our server, and a reset from an archive file."""
+    fetched = os.path.join(lab.root, "blocks")
+    done = lab.nodekeep("minima", "fetch-archive", f"127.0.0.1:{lab.a.port}", "--into", fetched)
+    say(done.stdout.strip().replace("\n", "\n    "))
+    again = lab.nodekeep("minima", "fetch-archive", f"127.0.0.1:{lab.a.port}", "--into", fetched)
+    say(again.stdout.strip().splitlines()[0])
+    server, log = serve(lab, fetched, 9902)
+    fresh = lab.fresh
+    answer = fresh.rpc("archive action:resync host:127.0.0.1:9902", 300)
+    say(json.dumps(answer.get("response", answer)))
+    expect(answer["status"], answer)
+    stop_server(server)
+    say(open(log).read().strip().replace("\n", "\n    "))
+    end = time.time() + 60
+    while fresh.is_alive() and time.time() < end:
+        for child in lab.children:
+            child.poll()
+        time.sleep(0.5)
+    fresh.start()
+    say(f"after it: block {fresh.block()}, {fresh.balance()} Minima")
+
+
+def story_reset(lab):
+    """Reset from an archive file, verified first; a damaged one never reaches the node."""
+    node = lab.a
+    file = os.path.join(lab.root, "archive.raw.dat")
+    answer = node.rpc(f"archive action:exportraw file:{file}")
+    expect(answer["status"], answer)
+    bad = os.path.join(lab.root, "bad.raw.dat")
+    data = bytearray(open(file, "rb").read())
+    data[len(data) // 2] ^= 1
+    open(bad, "wb").write(data)
+    uses, pid = node.uses(), node.pid()
+    done = lab.nodekeep("restore", "mynode", "--from", bad, "--yes", ok=False)
+    say(f"damaged: exit {done.returncode}: {done.stderr.strip().splitlines()[0]}")
+    expect((node.uses(), node.pid()) == (uses, pid), "the node was touched")
+    done = lab.nodekeep("restore", "mynode", "--from", file, "--yes", ok=None)
+    say((done.stdout + done.stderr).strip().replace("\n", "\n    "))
+    expect(done.returncode == 0, f"exit {done.returncode}")
+    node.wait_until_up()
+    expect(set(node.uses()) == set(uses), "other keys")
+    expect(all(node.uses()[key] >= uses[key] for key in uses), "uses fell")
+
+
+def story_keys(lab):
+    """Lock, a backup of a locked wallet, unlock, wipe, a foreign phrase refused, the right one restored."""
+    node = lab.a
+    words, wrong = os.path.join(lab.root, "words"), os.path.join(lab.root, "wrong")
+    open(words, "w").write(node.phrase())
+    open(wrong, "w").write(" ".join(["ABANDON"] * 23 + ["ART"]))
+    keys = set(node.uses())
+    locking = {"NODEKEEP_NODE_PASSWORD": "lock-me:#1"}
+    say(lab.nodekeep("minima", "keys", "lock", "mynode", "--yes", **locking).stdout.strip().splitlines()[-1])
+    expect(node.rpc("status")["response"]["locked"], "not locked")
+    done = lab.nodekeep("backup", "mynode")
+    expect("locked" in done.stdout, done.stdout)
+    bad = lab.nodekeep("minima", "keys", "unlock", "mynode", "--yes", ok=False, NODEKEEP_NODE_PASSWORD="wrong")
+    say(bad.stderr.strip().splitlines()[0])
+    say(lab.nodekeep("minima", "keys", "unlock", "mynode", "--yes", **locking).stdout.strip().splitlines()[-1])
+    say(lab.nodekeep("minima", "keys", "wipe", "mynode", "--yes").stdout.strip().splitlines()[-1])
+    expect(node.rpc("status")["response"]["locked"], "not wiped")
+    bad = lab.nodekeep("minima", "keys", "restore", "mynode", "--node-phrase-file", wrong, "--yes", ok=False)
+    say(bad.stderr.strip().splitlines()[0])
+    expect(node.rpc("status")["response"]["locked"], "a foreign phrase was taken")
+    say(lab.nodekeep("minima", "keys", "restore", "mynode", "--node-phrase-file", words, "--yes").stdout.strip().splitlines()[-1])
+    expect(not node.rpc("status")["response"]["locked"] and set(node.uses()) == keys, "not restored")
+    os.remove(words)
+
+
+def story_own_restore(lab):
+    """A backup that the node made itself, with its own password of odd signs, is given back with raised uses."""
+    node = lab.a
+    before = node.uses()
+    done = lab.nodekeep("restore", "mynode", "--from", lab.own, "--yes", ok=None, NODEKEEP_NODE_PASSWORD=lab.password)
+    say((done.stdout + done.stderr).strip().replace("\n", "\n    "))
+    expect(done.returncode == 0, f"exit {done.returncode}")
+    node.wait_until_up()
+    after = node.uses()
+    expect(all(after[key] > before[key] for key in before), f"{after} against {before}")
+
+
+STORIES = [
+    story_backup, story_own_file, story_second_backup, story_flipped_bit, story_stranger,
+    story_keys, story_seed_only, story_archive_resync, story_own_restore, story_reset,
+]
+
+
+def prepare(lab):
+    lab.profile = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../crates/nodes/profiles/minima.toml")
+    lab.a = Node(lab, "a", 9101, "-archive", "-megammr")
+    lab.a.start("-genesis")
+    version = lab.a.rpc("status")["response"]["version"]
+    print(f"Minima {version}, in {lab.root}", flush=True)
+    lab.a.wait_for_keys()
+    lab.a.wait_for_block(5)
+    lab.a.send(100, 5)
+    lab.a.wait_for_block(11)
+    lab.a.send(7)
+    lab.a.wait_for_block(13)
+    say(f"block {lab.a.block()}, {lab.a.balance()} Minima, uses {sorted(lab.a.uses().values())}")
+    lab.nodekeep("init")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--node", required=True)
+    parser.add_argument("--bin", required=True)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--keep", action="store_true")
+    parser.add_argument("--inside", action="store_true")
+    arguments = parser.parse_args()
+    if not arguments.inside:
+        inner = ["unshare", "--net", "--", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", sys.executable, *sys.argv, "--inside"]
+        os.execvp("unshare", inner)
+    lab = Lab(arguments)
+    only = [word for word in arguments.only.split(",") if word]
+    held = broken = 0
+    try:
+        prepare(lab)
+        for story in STORIES:
+            if only and story.__name__.removeprefix("story_") not in only:
+                continue
+            print(f"  {story.__name__.removeprefix('story_')}: {story.__doc__}", flush=True)
+            begun = time.time()
+            try:
+                story(lab)
+                held += 1
+                say(f"held, {time.time() - begun:.0f} s")
+            except Exception as error:  # every story is told, whatever went wrong
+                broken += 1
+                say(f"BROKEN: {type(error).__name__}: {error}")
+    finally:
+        lab.end()
+        if not arguments.keep:
+            shutil.rmtree(lab.root, ignore_errors=True)
+    print(f"{held} stories held, {broken} broken")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
