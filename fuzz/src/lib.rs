@@ -3,9 +3,9 @@
 //! Signed and encrypted objects are signed and encrypted here first, with fixed keys: what protects a parser from strangers
 //! does not protect it from a member of the roster, and would keep the fuzzer out.
 
-pub mod nodes;
 pub mod axon;
 mod minima;
+pub mod nodes;
 
 use std::io::{Read, Write};
 use std::sync::Arc;
