@@ -76,7 +76,7 @@ pub fn enter(plan: &Plan, mut journal: Journal) -> Result<Held, HoldError> {
     if let Err((step, reason)) = state.enter(&plan.steps) {
         state.release();
         let unreleased = std::mem::take(&mut state.unreleased);
-        return Err(HoldError::Enter { step, reason: Box::new(reason), unreleased });
+        return Err(HoldError::Enter { step, reason, unreleased });
     }
     let (state, mapping) = (Arc::new(Mutex::new(state)), plan.mapping.clone());
     let timer = deadline.filter(|_| !plan.steps.is_empty()).map(|at| watch(&state, at));
@@ -157,12 +157,13 @@ impl State {
         }
     }
 
-    fn enter(&mut self, steps: &[Step]) -> Result<(), (String, HoldError)> {
+    fn enter(&mut self, steps: &[Step]) -> Result<(), (String, Box<HoldError>)> {
         for step in steps {
             if self.is_done_by_hand(step) {
                 continue;
             }
-            self.enter_step(step, false).map_err(|reason| (step.about.clone(), reason))?;
+            let entered = self.enter_step(step, false);
+            entered.map_err(|reason| (step.about.clone(), Box::new(reason)))?;
             self.release_brief();
         }
         Ok(())

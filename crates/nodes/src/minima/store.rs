@@ -141,11 +141,10 @@ impl BlockStore {
     /// # Errors
     /// If one cannot be removed.
     pub fn cut(&self, number: u64) -> Result<()> {
-        let runs = self.runs()?.into_iter().filter(|(start, _)| start + RUN > number);
-        runs.map(|(_, path)| {
+        let mut runs = self.runs()?.into_iter().filter(|(start, _)| start + RUN > number);
+        runs.try_for_each(|(_, path)| {
             fs::remove_file(&path).map_err(Error::file(&path, "cannot be removed"))
         })
-        .collect()
     }
 
     fn cascade_tip(&self) -> Result<Option<Last>> {

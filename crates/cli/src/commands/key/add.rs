@@ -93,7 +93,7 @@ impl Add {
         let mut opened = app.open(Need::Own)?;
         let trust = if self.trust_own_only { Trust::Own } else { Trust::All };
         let credential = opened.repository.enroll_writer(name, trust)?;
-        home::write_new(out, &credential.to_text())?;
+        home::write_new(out, credential.to_text())?;
         opened.pin()?;
         app.output.say(writer_text(&opened, name, out))?;
         app.output.document(&json!({

@@ -74,7 +74,7 @@ fn show(app: &App, entropy: &Entropy) -> Result<()> {
 }
 
 fn write(app: &App, entropy: &Entropy, path: &Path) -> Result<()> {
-    home::write_new(path, &format!("{}\n", *entropy.words()))?;
+    home::write_new(path, format!("{}\n", *entropy.words()))?;
     app.output
         .say(format!("The recovery words are in {}, which only you can read.", path.display()))?;
     app.output.document(&json!({ "words_file": path, "confirmed": false }))

@@ -26,7 +26,7 @@ use crate::session::App;
 #[command(after_help = "\
 Schedules are kept on this machine. The daemon does what is due: `nodekeep daemon install`. Without a daemon, `nodekeep schedule export --format cron` or `--format systemd` writes lines that do the same.")]
 pub enum Command {
-    Add(add::Add),
+    Add(Box<add::Add>),
     List(list::List),
     Show(show::Show),
     Pause(set::Pause),
