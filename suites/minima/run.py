@@ -49,7 +49,7 @@ class Node:
     def command(self, *flags):
         java = ["nice", "-n", "5", "java", "-Xmx512m", "-jar", self.lab.jar, "-data", self.data, "-basefolder", self.files]
         rest = ["-port", str(self.port), "-host", "127.0.0.1", "-rpcenable", "-daemon", "-nodefaultminidapps", "-allowallip"]
-        return java + rest + ["-test", "-noconnect", "-testchainlength", "8"] + self.flags + list(flags)
+        return java + rest + ["-test", "-noconnect", "-testchainlength", "12"] + self.flags + list(flags)
 
     def write_scripts(self):
         line = " ".join(f"'{word}'" for word in self.command())
@@ -428,9 +428,9 @@ def prepare(lab):
     lab.a.wait_for_keys()
     lab.a.wait_for_block(5)
     lab.a.send(100, 5)
-    lab.a.wait_for_block(11)
+    lab.a.wait_for_block(15)
     lab.a.send(7)
-    lab.a.wait_for_block(13)
+    lab.a.wait_for_block(18)
     say(f"block {lab.a.block()}, {lab.a.balance()} Minima, uses {sorted(lab.a.uses().values())}")
     lab.nodekeep("init")
 
