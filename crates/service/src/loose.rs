@@ -15,10 +15,12 @@ use crate::staging::Staging;
 /// How long a path may be tried.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// The kind that a path plainly is of, if files of it must not be copied one by one while it is in use.
+/// The kind that a path plainly is of, if its files must not be copied one by one, or a line in half, while it is in use.
 pub fn recognise(path: &Path) -> Option<Kind> {
-    let is_database = |kind: &Kind| matches!(kind, Kind::Sqlite(_) | Kind::Rocksdb | Kind::Leveldb);
-    kind::recognise(path).filter(is_database)
+    let would_tear = |kind: &Kind| {
+        matches!(kind, Kind::Sqlite(_) | Kind::Rocksdb | Kind::Leveldb | Kind::JsonlChain(..))
+    };
+    kind::recognise(path).filter(would_tear)
 }
 
 impl Ground<'_> {

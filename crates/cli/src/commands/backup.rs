@@ -69,9 +69,12 @@ pub struct Backup {
     /// Of an Axon without the encrypted content: the snapshot lists what it lacks, and a restore takes it from others
     #[arg(long, help_heading = "Nodes")]
     skip_chunks: bool,
-    /// Copy the PATH as what it is: sqlite, rocksdb, leveldb, jsonl, git or files; databases are recognised without it
+    /// Copy the PATH as what it is: sqlite, rocksdb, leveldb, jsonl, jsonl-chain, git or files; what is plain is recognised without it
     #[arg(long = "kind", value_enum, value_name = "KIND", help_heading = "Nodes")]
     live: Option<Live>,
+    /// With --kind jsonl-chain: how lines are linked, as a profile says it; a known chain needs none
+    #[arg(long, value_name = "RULE", requires = "live", help_heading = "Nodes")]
+    chain: Option<String>,
     /// Leave out what matches
     #[arg(long, value_name = "GLOB")]
     exclude: Vec<String>,

@@ -106,6 +106,31 @@ fn a_database_is_recognised_and_copied_as_one() {
 }
 
 #[test]
+fn linked_lines_are_recognised_or_described() {
+    let bed = Bed::new();
+    relay(&bed);
+    let chain = "relay/data/blockchain/chain.jsonl";
+    let whole = bed.read(chain);
+    bed.write(chain, &format!("{whole}{{\"index\":1,"));
+    let torn = bed.run(&["backup", &format!("./{chain}")]);
+    assert_eq!(torn.code, 0, "{}{}", torn.stdout, torn.stderr);
+    assert!(torn.stdout.contains("torn"), "{}", torn.stdout);
+    assert!(torn.stdout.contains("as jsonl-chain"), "{}", torn.stdout);
+    bed.ok(&["restore", &format!("./{chain}@latest"), "--target", "./out"]);
+    assert_eq!(bed.read("out/chain.jsonl"), whole, "to its last whole line");
+
+    bed.write("own.jsonl", "{\"me\":\"x\",\"before\":\"\"}\n");
+    let unknown = bed.run(&["backup", "./own.jsonl", "--kind", "jsonl-chain"]);
+    assert_eq!(unknown.code, 2);
+    assert!(unknown.stderr.contains("--chain"), "{}", unknown.stderr);
+    let rule = "hash = \"me\", previous = \"before\", function = \"sha256\", over = [\"before\"]";
+    let told = bed.run(&["backup", "./own.jsonl", "--kind", "jsonl-chain", "--chain", rule]);
+    assert!(told.stdout.contains("as jsonl-chain"), "{}{}", told.stdout, told.stderr);
+    let bad = bed.run(&["backup", "./own.jsonl", "--kind", "jsonl-chain", "--chain", "hsah = 1"]);
+    assert_eq!(bad.code, 2, "{}", bad.stderr);
+}
+
+#[test]
 fn data_elsewhere_is_checked_by_the_nodes_rules() {
     let bed = registered();
     bed.ok(&["backup", "relay1"]);

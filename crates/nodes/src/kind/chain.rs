@@ -4,6 +4,8 @@
 //! and written again may come out as other bytes (`1.50`, `1e3`, the order of keys).
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use serde_json::value::RawValue;
@@ -14,7 +16,10 @@ use super::lines::{Line, hex};
 use super::{Captured, Outcome, Request, Verified};
 use crate::error::{Error, Result};
 use crate::manifest::Note;
-use crate::profile::{ChainRule, JsonlRule};
+use crate::profile::{self, ChainRule, JsonlRule, Kind, builtin};
+
+/// Longer first lines are no line of a chain that anybody knows, in bytes.
+const MOST_FIRST: u64 = 1 << 20;
 
 /// Captures a chain: its whole lines, with the last line's hash as `tip`.
 ///
@@ -32,6 +37,44 @@ pub fn capture(request: &Request<'_>, rule: &JsonlRule, chain: &ChainRule) -> Re
 pub fn verify(path: &Path, rule: &JsonlRule, chain: &ChainRule) -> Result<Verified> {
     check_function(path, chain)?;
     verify_with(path, rule, &mut Links::new(chain))
+}
+
+/// The chain that a file plainly is: its first line has every field of a chain that a built-in profile knows.
+pub fn recognise(path: &Path) -> Option<Kind> {
+    let mut first = String::new();
+    let file = BufReader::new(File::open(path).ok()?);
+    file.take(MOST_FIRST).read_line(&mut first).ok()?;
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_str(&first).ok()?;
+    let fits = |kind: &&Kind| match kind {
+        Kind::JsonlChain(_, chain) => {
+            let mut needed = [&chain.hash, &chain.previous].into_iter().chain(&chain.over);
+            needed.all(|field| fields.contains_key(field))
+        }
+        _ => false,
+    };
+    let profiles = builtin::all().ok()?;
+    let components = profiles.iter().flat_map(|profile| &profile.components);
+    let mut kinds = components
+        .flat_map(|c| std::iter::once(&c.kind).chain(c.parts.iter().map(|part| &part.kind)));
+    kinds.find(fits).cloned()
+}
+
+/// The chain that a rule describes, in the words of a profile: `hash = "hash", previous = "prev", function = "sha256", over = ["a"]`.
+///
+/// # Errors
+/// [`Error::Profile`] with what is wrong with it.
+pub fn described(rule: &str) -> Result<Kind> {
+    let text = format!(
+        "name = \"chain\"\ntitle = \"chain\"\nabout = \"chain\"\n[[root]]\nname = \"data\"\nabout = \"it\"\n[[component]]\nname = \"lines\"\nabout = \"lines\"\npath = \"{{data}}\"\nkind = \"jsonl-chain\"\n[component.options]\nchain = {{ {rule} }}\n"
+    );
+    let mut profile = profile::parse(&text, "the rule of the chain")?;
+    match profile.components.pop() {
+        Some(component) if profile.components.is_empty() => Ok(component.kind),
+        _ => Err(Error::Profile {
+            origin: "the rule of the chain".to_owned(),
+            reason: "it is more than one rule".to_owned(),
+        }),
+    }
 }
 
 fn check_function(path: &Path, chain: &ChainRule) -> Result<()> {

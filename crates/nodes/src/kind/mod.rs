@@ -145,7 +145,11 @@ pub fn recognise(path: &Path) -> Option<Kind> {
         (git::is_one, Kind::Git),
         (jsonl::is_one, Kind::Jsonl(JsonlRule::default())),
     ];
-    tests.into_iter().find_map(|(is_one, kind)| is_one(path).then_some(kind))
+    let found = tests.into_iter().find_map(|(is_one, kind)| is_one(path).then_some(kind));
+    match found {
+        Some(Kind::Jsonl(rule)) => Some(chain::recognise(path).unwrap_or(Kind::Jsonl(rule))),
+        other => other,
+    }
 }
 
 /// Where other components lie, by their names.

@@ -1,6 +1,9 @@
 //! `nodekeep backup PATH --kind KIND`: a database or the like, copied as one while it is in use.
 
+use std::path::Path;
+
 use clap::ValueEnum;
+use nodekeep_nodes::kind::chain;
 use nodekeep_nodes::profile::{JsonlRule, Kind, SqliteRule};
 use nodekeep_repo::source::fs::FsSource;
 use nodekeep_service::loose;
@@ -23,19 +26,31 @@ pub enum Live {
     Rocksdb,
     Leveldb,
     Jsonl,
+    JsonlChain,
     Git,
 }
 
 impl Live {
-    fn kind(self) -> Option<Kind> {
-        match self {
+    fn kind(self, path: &Path, chain: Option<&str>) -> Result<Option<Kind>> {
+        Ok(match self {
             Self::Files => None,
             Self::Sqlite => Some(Kind::Sqlite(SqliteRule::default())),
             Self::Rocksdb => Some(Kind::Rocksdb),
             Self::Leveldb => Some(Kind::Leveldb),
             Self::Jsonl => Some(Kind::Jsonl(JsonlRule::default())),
+            Self::JsonlChain => Some(linked(path, chain)?),
             Self::Git => Some(Kind::Git),
-        }
+        })
+    }
+}
+
+/// How lines are linked: as it was said, or as a chain that is known.
+fn linked(path: &Path, chain: Option<&str>) -> Result<Kind> {
+    match chain {
+        Some(rule) => Ok(chain::described(rule)?),
+        None => chain::recognise(path).ok_or(Error::Options(
+            "how the lines are linked is not plain; say it: --chain 'hash = \"hash\", previous = \"prev\", function = \"sha256\", over = [\"a\", \"b\"]' (see `chain` in docs/profiles.md)",
+        )),
     }
 }
 
@@ -47,7 +62,7 @@ impl Backup {
     pub fn live_kind(&self) -> Result<Option<Kind>> {
         let is_plain = self.output.is_none() && !self.dry_run;
         let found = match (self.live, self.paths.as_slice()) {
-            (Some(given), [_]) if is_plain => return Ok(given.kind()),
+            (Some(given), [path]) if is_plain => return given.kind(path, self.chain.as_deref()),
             (Some(Live::Files), _) => return Ok(None),
             (Some(_), _) => {
                 return Err(Error::Options(
