@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{Captured, Graft, Other, Others, Outcome, Reading, Request, Verified, With, other};
-use crate::axon::chunks;
+use crate::axon::chunks::{self, FlawKind};
 use crate::axon::digest::Digest;
 use crate::axon::manifest::ContentManifest;
 use crate::axon::verify::{self, Fault, Since, Verification};
@@ -56,7 +56,7 @@ pub fn capture(request: &Request<'_>, rule: &AxonChunksRule) -> Result<Captured>
     }
     captured.position.count("contents", seen.contents);
     captured.position.count("chunks", seen.chunks);
-    if captured.outdated.is_empty() && !keep_recent(request, copy, &mut captured)? {
+    if captured.outdated.is_empty() && !keep_recent(request, copy, &seen, &mut captured)? {
         captured.outdated.push(rule.database.clone());
     }
     Ok(captured)
@@ -64,15 +64,28 @@ pub fn capture(request: &Request<'_>, rule: &AxonChunksRule) -> Result<Captured>
 
 /// Copies what was written a short while ago, and is therefore likely to be written again before it is read; says whether all of it was
 /// still as the rows say.
-fn keep_recent(request: &Request<'_>, database: &Path, captured: &mut Captured) -> Result<bool> {
+fn keep_recent(
+    request: &Request<'_>,
+    database: &Path,
+    seen: &Verification,
+    captured: &mut Captured,
+) -> Result<bool> {
     let since = SystemTime::now().checked_sub(RECENT).unwrap_or(SystemTime::UNIX_EPOCH);
     let mut room = MOST_KEPT;
     for (_, manifest) in verify::manifests(database)? {
         let name = manifest.content_hash.to_string();
         let folder = request.path.join(&name);
         let size = manifest.chunk_size * manifest.chunk_hashes.len() as u64;
-        let is_recent = chunks::is_touched(&folder, &manifest, since);
-        if !is_recent || size > room || !chunks::examine(&folder, &manifest).0.is_empty() {
+        if !chunks::is_touched(&folder, &manifest, since) {
+            continue;
+        }
+        let (flaws, _) = chunks::examine(&folder, &manifest);
+        let was_wrong = seen.faults.iter().any(|f| f.content_hash == manifest.content_hash);
+        if !was_wrong && flaws.iter().any(|flaw| flaw.kind != FlawKind::Missing) {
+            // It was right a moment ago: it was encrypted again since.
+            return Ok(false);
+        }
+        if size > room || !flaws.is_empty() {
             continue;
         }
         room -= size;
