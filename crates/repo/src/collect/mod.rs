@@ -204,7 +204,8 @@ fn orphan(reader: &ChunkReader, object: &Object) -> Option<Orphan> {
     (!indexed).then_some(Orphan { pack, size: object.size })
 }
 
-/// How many objects the open generation has.
+/// How many objects the open generation has: what the simulator is told that a decision depends on.
+#[cfg(feature = "simulate")]
 fn objects_of_open(view: &View) -> usize {
     let prefix = names::generation(view.generation);
     view.generation_objects.iter().filter(|name| name.starts_with(&prefix)).count()
