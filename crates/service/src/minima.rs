@@ -4,7 +4,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use nodekeep_nodes::fence::judge::judge;
@@ -39,6 +40,10 @@ use crate::state::make_folder;
 pub const BEFORE: &str = "-before-restore";
 /// How long a started node has to answer.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(180);
+/// How long a node that has ended may be taken for one that runs.
+const ENDS_WITHIN: Duration = Duration::from_secs(60);
+/// Between two looks at it.
+const LOOK: Duration = Duration::from_millis(200);
 /// Added to the highest use ever recorded when keys are made anew, at least.
 const MARGIN: u64 = 1000;
 
@@ -254,7 +259,20 @@ impl<'a> Revival<'a> {
         let state = self.ground.state.of(self.node.name())?;
         let control = Control::of(self.node, &site(&state).log(self.node.name()))?;
         if control.start.is_some() {
+            self.wait_until_seen_ended(&control)?;
             control.start()?;
+        }
+        Ok(())
+    }
+
+    /// A process that has just ended can be taken for one that runs, and would not be started then. One that answers was started by somebody.
+    fn wait_until_seen_ended(&self, control: &Control) -> Result<()> {
+        let deadline = Instant::now() + ENDS_WITHIN;
+        while control.is_running()? == Some(true)
+            && self.link.rpc.standing().is_err()
+            && Instant::now() < deadline
+        {
+            thread::sleep(LOOK);
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::minima::backup::Section;
 use crate::minima::wallet::{Key, Wallet, raise as raise_uses};
 
-/// Raises each key to at least its number. Returns a line for each key that was raised, and one for each that the wallet does not have.
+/// Raises each key to at least its number. Returns a line for each key that was raised, and one if there are keys that the wallet does not have.
 pub(super) fn raise(component: &Path, targets: &[(String, u64)]) -> Result<Vec<String>, Failure> {
     let path = component.join(Section::Wallet.file_name());
     let sql = fs::read(&path).map(Zeroizing::new).map_err(Error::file(&path, "cannot be read"))?;
@@ -28,9 +28,11 @@ pub(super) fn raise(component: &Path, targets: &[(String, u64)]) -> Result<Vec<S
         .map(|one| format!("{}: {} uses, raised to {}", one.public, one.from, one.to))
         .collect();
     let has = |key: &str| wallet.keys.iter().any(|own| own.public.to_string() == key);
-    let missing = targets.iter().filter(|(key, number)| *number > 0 && !has(key));
-    said.extend(missing.map(|(key, number)| {
-        format!("{key}: this wallet is older than the key ({number} uses); do not let the node make new addresses before it has made it again and that many uses are behind it")
-    }));
+    let missing = targets.iter().filter(|(key, number)| *number > 0 && !has(key)).count();
+    if missing > 0 {
+        said.push(format!(
+            "{missing} keys that were recorded, or that the node has now, are not in this wallet: if it is the older one, do not let the node make new addresses, or it makes such a key again and counts its uses from 0"
+        ));
+    }
     Ok(said)
 }
