@@ -38,7 +38,7 @@ pub fn run(
 ) -> Result<Seen, String> {
     let variables = Default::default();
     let request =
-        Request { path: live, staging, memory: None, variables: &variables, patience: PATIENCE };
+        Request::alone(live, staging, &variables, PATIENCE);
     let start = Instant::now();
     let captured = lsm::capture(&request).map_err(|error| format!("capture: {error}"))?;
     let took = start.elapsed();
