@@ -37,8 +37,7 @@ pub fn run(
     acknowledged: u64,
 ) -> Result<Seen, String> {
     let variables = Default::default();
-    let request =
-        Request::alone(live, staging, &variables, PATIENCE);
+    let request = Request::alone(live, staging, &variables, PATIENCE);
     let start = Instant::now();
     let captured = lsm::capture(&request).map_err(|error| format!("capture: {error}"))?;
     let took = start.elapsed();
