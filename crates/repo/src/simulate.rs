@@ -42,11 +42,13 @@ pub enum Bug {
     TornView,
     /// A repair drops packs that its list did not show, without asking for them.
     TrustListing,
+    /// None in the protocol, but in what the simulator is told: a writer does not say that it depends on which packs are doomed.
+    MergeDoomed,
 }
 
 impl Bug {
     /// All of them, with the names that `cargo xtask simulate --bug` takes.
-    pub const ALL: [(&'static str, Self); 11] = [
+    pub const ALL: [(&'static str, Self); 12] = [
         ("no-recheck", Self::NoRecheck),
         ("delete-first", Self::DeleteFirst),
         ("list-first", Self::ListFirst),
@@ -58,6 +60,7 @@ impl Bug {
         ("trust-outcome", Self::TrustOutcome),
         ("torn-view", Self::TornView),
         ("trust-listing", Self::TrustListing),
+        ("merge-doomed", Self::MergeDoomed),
     ];
 }
 

@@ -96,7 +96,8 @@ impl<'a> Running<'a> {
             view.generation,
             view.segments,
             view.live_hashes(),
-            avoided.iter().collect::<std::collections::BTreeSet<_>>()
+            (!planted!(MergeDoomed))
+                .then(|| avoided.iter().collect::<std::collections::BTreeSet<_>>())
         );
         Ok(Self {
             repo,

@@ -45,6 +45,21 @@ fn a_repair_that_believes_its_list_is_found() {
     assert!(steps.contains("repair: list w/"), "{steps}");
 }
 
+/// The audit of merged histories, with as many tries as after each scenario of `cargo xtask simulate`.
+fn audit(bug: Option<Bug>) -> Result<usize, String> {
+    let scenario = SCENARIOS.iter().find(|scenario| scenario.name == "reuse").unwrap();
+    let mut explorer = scenario.make(bug);
+    let _ = explorer.run(MOST_STATES);
+    explorer.try_merged(1, 200)
+}
+
+#[test]
+fn histories_that_were_merged_and_differ_are_found() {
+    let differs = audit(Some(Bug::MergeDoomed)).unwrap_err();
+    assert!(differs.starts_with("writer A: histories were merged that differ"), "{differs}");
+    assert!(audit(None).unwrap() > 200);
+}
+
 #[test]
 fn orders_that_are_left_out_lead_nowhere_else() {
     for name in ["cache", "init", "rekey"] {
