@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use nodekeep_repo::simulate::Bug;
-use nodekeep_testkit::sim::{SCENARIOS, Scenario, Tally, crowd};
+use nodekeep_testkit::sim::{Reach, SCENARIOS, Scenario, Tally, crowd};
 
 /// More states than any scenario has.
 const MOST_STATES: usize = 60_000_000;
@@ -15,11 +15,15 @@ const MOST_STATES: usize = 60_000_000;
 /// So many merged histories of each scenario are tried out.
 const TRIED: usize = 200;
 
+/// So often are actors left before they have ended, in scenarios that are too large for more.
+const SWITCHES: u8 = 1;
+
 struct Wanted {
     quick: bool,
-    scenario: Option<String>,
+    scenario: Option<&'static Scenario>,
     bug: Option<Bug>,
     seed: Option<u64>,
+    switches: Option<u8>,
 }
 
 fn main() -> ExitCode {
@@ -31,8 +35,12 @@ fn main() -> ExitCode {
         }
     };
     if let Some(seed) = wanted.seed {
-        let (steps, sound) = wander(seed, wanted.bug);
+        let (steps, sound) = wander(wanted.scenario, seed, wanted.bug);
         println!("seed {seed}: {steps} steps");
+        return if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    if let (Some(scenario), Some(most)) = (wanted.scenario, wanted.switches) {
+        let sound = switch(scenario, most, wanted.bug);
         return if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     let chosen: Vec<&Scenario> = SCENARIOS.iter().filter(|scenario| wanted.has(scenario)).collect();
@@ -54,16 +62,8 @@ fn main() -> ExitCode {
             });
         }
     });
-    let seeds = match wanted {
-        Wanted { scenario: Some(_), .. } => 0,
-        Wanted { quick: true, .. } => 10,
-        _ => 300,
-    };
-    let walked = Instant::now();
-    let results: Vec<(u64, bool)> = (0..seeds).map(|seed| wander(seed, wanted.bug)).collect();
-    let steps: u64 = results.iter().map(|(steps, _)| steps).sum();
-    failures.fetch_add(results.iter().filter(|(_, sound)| !sound).count(), Ordering::Relaxed);
-    println!("{seeds} random paths: {steps} steps, {:.1} s", walked.elapsed().as_secs_f64());
+    let lost = walk(&wanted);
+    failures.fetch_add(lost, Ordering::Relaxed);
     let total = total.into_inner().unwrap_or_else(|e| e.into_inner());
     line("total", &total, started);
     if failures.into_inner() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -71,15 +71,16 @@ fn main() -> ExitCode {
 
 impl Wanted {
     fn has(&self, scenario: &Scenario) -> bool {
-        match &self.scenario {
-            Some(name) => scenario.name == name,
-            None => scenario.quick || !self.quick,
+        match self.scenario {
+            Some(wanted) => scenario.name == wanted.name,
+            None if self.quick => scenario.reach == Reach::Quick,
+            None => scenario.reach != Reach::Random,
         }
     }
 }
 
 fn wanted() -> Result<Wanted, String> {
-    let mut wanted = Wanted { quick: false, scenario: None, bug: None, seed: None };
+    let mut wanted = Wanted { quick: false, scenario: None, bug: None, seed: None, switches: None };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or(format!("{word} needs a value"));
@@ -89,7 +90,15 @@ fn wanted() -> Result<Wanted, String> {
                 let value = value()?;
                 wanted.seed = Some(value.parse().map_err(|_| format!("{value} is no seed"))?);
             }
-            "--scenario" => wanted.scenario = Some(value()?),
+            "--switches" => {
+                let value = value()?;
+                wanted.switches = Some(value.parse().map_err(|_| format!("{value} is no number"))?);
+            }
+            "--scenario" => {
+                let name = value()?;
+                let found = SCENARIOS.iter().find(|scenario| scenario.name == name);
+                wanted.scenario = Some(found.ok_or(format!("no scenario is called {name}"))?);
+            }
             "--bug" => {
                 let name = value()?;
                 let found = Bug::ALL.iter().find(|(known, _)| *known == name);
@@ -123,12 +132,60 @@ fn run(scenario: &Scenario, bug: Option<Bug>, total: &Mutex<Tally>) -> bool {
     failure.is_none() && found.is_ok()
 }
 
-fn wander(seed: u64, bug: Option<Bug>) -> (u64, bool) {
-    let mut explorer = crowd(seed, bug);
-    let (steps, failure) = explorer.wander(seed);
+/// Takes random paths through all that is too large to be explored; returns how many broke a promise.
+fn walk(wanted: &Wanted) -> usize {
+    let seeds = match wanted {
+        Wanted { scenario: Some(_), .. } => return 0,
+        Wanted { quick: true, .. } => 10,
+        _ => 300,
+    };
+    let large = SCENARIOS.iter().filter(|scenario| scenario.reach == Reach::Random);
+    let mut broken = 0;
+    let large: Vec<&Scenario> = large.collect();
+    for scenario in &large {
+        broken += usize::from(!switch(scenario, SWITCHES, wanted.bug));
+    }
+    for place in std::iter::once(None).chain(large.into_iter().map(Some)) {
+        let walked = Instant::now();
+        let results: Vec<(u64, bool)> =
+            (0..seeds).map(|seed| wander(place, seed, wanted.bug)).collect();
+        let steps: u64 = results.iter().map(|(steps, _)| steps).sum();
+        broken += results.iter().filter(|(_, sound)| !sound).count();
+        let (name, seconds) = (name_of(place), walked.elapsed().as_secs_f64());
+        println!("{name}: {seeds} random paths, {steps} steps, {seconds:.1} s");
+    }
+    broken
+}
+
+fn switch(scenario: &Scenario, most: u8, bug: Option<Bug>) -> bool {
+    let started = Instant::now();
+    let mut explorer = scenario.make(bug);
+    let (turns, failure) = explorer.run_with_switches(most);
+    let (name, seconds) = (scenario.name, started.elapsed().as_secs_f64());
+    println!("{name}: at most {most} switches: {turns} turns, {seconds:.1} s");
     if let Some(failure) = &failure {
         println!(
-            "seed {seed}; again with: cargo xtask simulate --seed {seed}\n{}",
+            "again with: cargo xtask simulate --scenario {name} --switches {most}\n{}",
+            explorer.tell(failure)
+        );
+    }
+    failure.is_none()
+}
+
+/// Without a scenario: the crowd.
+fn name_of(place: Option<&Scenario>) -> &'static str {
+    place.map_or("crowd", |scenario| scenario.name)
+}
+
+fn wander(place: Option<&Scenario>, seed: u64, bug: Option<Bug>) -> (u64, bool) {
+    let mut explorer = place.map_or_else(|| crowd(seed, bug), |scenario| scenario.make(bug));
+    let (steps, failure) = explorer.wander(seed);
+    if let Some(failure) = &failure {
+        let which =
+            place.map_or(String::new(), |scenario| format!(" --scenario {}", scenario.name));
+        println!(
+            "{}, seed {seed}; again with: cargo xtask simulate{which} --seed {seed}\n{}",
+            name_of(place),
             explorer.tell(failure)
         );
     }

@@ -356,7 +356,13 @@ impl Explorer {
     }
 
     /// Examines what a step has changed.
-    fn look(&mut self, before: &State, step: Move, after: &State, hidden: bool) -> Found {
+    pub(super) fn look(
+        &mut self,
+        before: &State,
+        step: Move,
+        after: &State,
+        hidden: bool,
+    ) -> Found {
         let actor = usize::from(step.actor);
         let ended = actor < MOST_ACTORS && self.trie.outcome(after.nodes[actor]).is_some();
         if before.world == after.world && !ended && actor != NETWORK {

@@ -17,9 +17,10 @@ mod report;
 mod scenarios;
 mod source;
 mod steps;
+mod switches;
 mod touch;
 mod trie;
 mod world;
 
 pub use explore::{Explorer, Failure, Tally};
-pub use scenarios::{SCENARIOS, Scenario, crowd};
+pub use scenarios::{Reach, SCENARIOS, Scenario, crowd};

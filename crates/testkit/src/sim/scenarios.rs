@@ -13,15 +13,30 @@ use super::judge::Judge;
 use super::trie::Trie;
 use super::world::Stock;
 
+mod lost;
+
+use lost::{healing, repair};
+
 /// A scenario.
 pub struct Scenario {
     /// Its name on the command line.
     pub name: &'static str,
     /// What it is about.
     pub about: &'static str,
-    /// Whether it is small enough for every run, and not only for full ones.
-    pub quick: bool,
+    /// How much of it is explored.
+    pub reach: Reach,
     make: fn(Option<Bug>) -> Explorer,
+}
+
+/// How large a scenario is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Small enough to be explored in every run.
+    Quick,
+    /// Explored in full runs.
+    Full,
+    /// Too large for either: random paths are taken through it.
+    Random,
 }
 
 impl Scenario {
@@ -42,88 +57,104 @@ const LATE: Faults = Faults { budget: 1, late: true, ..NONE };
 const STALE: Faults = Faults { budget: 1, stale: true, ..NONE };
 
 macro_rules! scenario {
-    ($name:literal, $quick:literal, $about:literal, $make:expr) => {
-        Scenario { name: $name, about: $about, quick: $quick, make: $make }
+    ($name:literal, $reach:ident, $about:literal, $make:expr) => {
+        Scenario { name: $name, about: $about, reach: Reach::$reach, make: $make }
     };
 }
 
 /// All of them.
 pub const SCENARIOS: &[Scenario] = &[
-    scenario!("reuse", true, "a writer reuses what a patient collector deletes", |bug| {
+    scenario!("reuse", Quick, "a writer reuses what a patient collector deletes", |bug| {
         writer_and_collector(PATIENT, NONE, bug)
     }),
-    scenario!("fence", true, "the same, and the collector fences it", |bug| {
+    scenario!("fence", Quick, "the same, and the collector fences it", |bug| {
         writer_and_collector(IMPATIENT, NONE, bug)
     }),
-    scenario!("reuse-errors", true, "reuse; a request fails, or acts and fails", |bug| {
+    scenario!("reuse-errors", Quick, "reuse; a request fails, or acts and fails", |bug| {
         writer_and_collector(PATIENT, ERRORS, bug)
     }),
-    scenario!("fence-errors", false, "fence; a request fails, or acts and fails", |bug| {
+    scenario!("fence-errors", Full, "fence; a request fails, or acts and fails", |bug| {
         writer_and_collector(IMPATIENT, ERRORS, bug)
     }),
-    scenario!("reuse-late", false, "reuse; a create or delete arrives late, or twice", |bug| {
+    scenario!("reuse-late", Quick, "reuse; a create or delete arrives late, or twice", |bug| {
         writer_and_collector(PATIENT, LATE, bug)
     }),
-    scenario!("fence-late", false, "fence; a create or delete arrives late, or twice", |bug| {
+    scenario!("fence-late", Full, "fence; a create or delete arrives late, or twice", |bug| {
         writer_and_collector(IMPATIENT, LATE, bug)
     }),
-    scenario!("reuse-stale", true, "reuse; a listing of packs is an old one", |bug| {
+    scenario!("reuse-stale", Quick, "reuse; a listing of packs is an old one", |bug| {
         writer_and_collector(PATIENT, STALE, bug)
     }),
-    scenario!("fence-stale", true, "fence; a listing of packs is an old one", |bug| {
+    scenario!("fence-stale", Quick, "fence; a listing of packs is an old one", |bug| {
         writer_and_collector(IMPATIENT, STALE, bug)
     }),
-    scenario!("power", true, "a writer's machine loses power, and what no barrier followed", power),
-    scenario!("power-collector", false, "a collector's machine loses power", power_collector),
-    scenario!("cache", true, "a writer trusts its cache of a snapshot that is deleted", cached),
+    scenario!(
+        "power",
+        Quick,
+        "a writer's machine loses power, and what no barrier followed",
+        power
+    ),
+    scenario!("power-collector", Quick, "a collector's machine loses power", power_collector),
+    scenario!("cache", Quick, "a writer trusts its cache of a snapshot that is deleted", cached),
     scenario!(
         "generations",
-        true,
+        Quick,
         "a slow writer, and a collector that closes two generations",
         generations
     ),
     scenario!(
         "deletion",
-        true,
+        Quick,
         "a snapshot is deleted while a collector makes a checkpoint",
         deletion
     ),
-    scenario!("prune", true, "a collection, cut off anywhere, and the next one", |bug| {
+    scenario!("prune", Quick, "a collection, cut off anywhere, and the next one", |bug| {
         two_collectors(false, NONE, bug)
     }),
-    scenario!("prune-errors", false, "the same; a request fails, or acts and fails", |bug| {
+    scenario!("prune-errors", Full, "the same; a request fails, or acts and fails", |bug| {
         two_collectors(false, ERRORS, bug)
     }),
-    scenario!("prune-both", false, "two collections, of which each deletes a snapshot", |bug| {
+    scenario!("prune-both", Full, "two collections, of which each deletes a snapshot", |bug| {
         two_collectors(true, NONE, bug)
     }),
-    scenario!("successor", false, "a writer, a collector cut off anywhere, and another", successor),
-    scenario!("repair", true, "a repair of a lost pack, and a writer of something new", repair),
-    scenario!("heal", false, "a healing, and a writer that needs what is lost", |bug| healing(
+    scenario!("successor", Full, "a writer, a collector cut off anywhere, and another", |bug| {
+        successor(PATIENT, bug)
+    }),
+    scenario!("successor-fences", Full, "the same, and the second fences the writer", |bug| {
+        successor(IMPATIENT, bug)
+    }),
+    scenario!("successor-large", Random, "the same, and a snapshot stays", successor_large),
+    scenario!("repair", Quick, "a repair of a lost pack, and a writer of something new", repair),
+    scenario!("heal", Full, "a healing, and a writer that needs what is lost", |bug| healing(
         true, false, bug
     )),
-    scenario!("heal-collect", false, "a healing beside a collector", |bug| healing(
+    scenario!("heal-collect", Full, "a healing beside a collector", |bug| healing(
         false, true, bug
     )),
     scenario!(
         "overslept",
-        false,
+        Full,
         "a writer that sleeps through three checkpoints and a fence",
         overslept
     ),
-    scenario!("restore", true, "a restore while a collector rewrites what it reads", restore),
-    scenario!("init", true, "a repository is made twice at once, each cut off anywhere", |bug| {
+    scenario!("restore", Quick, "a restore while a collector rewrites what it reads", restore),
+    scenario!("init", Quick, "a repository is made twice at once, each cut off anywhere", |bug| {
         creation(NONE, bug)
     }),
-    scenario!("init-errors", true, "the same; a request fails, or acts and fails", |bug| {
+    scenario!("init-errors", Quick, "the same; a request fails, or acts and fails", |bug| {
         creation(ERRORS, bug)
     }),
-    scenario!("rekey", true, "new reader groups, cut off anywhere, while a writer backs up", rekey),
-    scenario!("remove", false, "a writer is removed while it backs up", remove),
-    scenario!("writers", false, "two writers and a patient collector", |bug| two_writers(
+    scenario!(
+        "rekey",
+        Quick,
+        "new reader groups, cut off anywhere, while a writer backs up",
+        rekey
+    ),
+    scenario!("remove", Quick, "a writer is removed while it backs up", remove),
+    scenario!("writers", Full, "two writers and a patient collector", |bug| two_writers(
         PATIENT, bug
     )),
-    scenario!("writers-fenced", false, "two writers and a collector that fences them", |bug| {
+    scenario!("writers-fenced", Full, "two writers and a collector that fences them", |bug| {
         two_writers(IMPATIENT, bug)
     }),
 ];
@@ -230,59 +261,27 @@ fn two_collectors(both_delete: bool, faults: Faults, bug: Option<Bug>) -> Explor
     explorer(&cast, &actors, vec![second], gone, faults, false)
 }
 
-fn successor(bug: Option<Bug>) -> Explorer {
+/// One snapshot, which the first collector deletes and the writer could still use. The second has no more to delete: it meets what the first
+/// has left, or has not yet done.
+fn successor(patience_secs: u64, bug: Option<Bug>) -> Explorer {
+    let mut cast = Cast::new(1, bug);
+    let only = cast.back_up(0, "only", &files(&[("y", large(b'y'))]));
+    let actors = successors(&mut cast, only, patience_secs);
+    explorer(&cast, &actors, vec![], vec![only], NONE, false)
+}
+
+fn successor_large(bug: Option<Bug>) -> Explorer {
     let (mut cast, [first, second]) = stocked(bug);
-    let actors = [
-        may(reusing(&mut cast)),
-        may(cast.collector("collector", vec![second], PATIENT)),
-        may(cast.collector("second collector", vec![], IMPATIENT)),
-    ];
+    let actors = successors(&mut cast, second, IMPATIENT);
     explorer(&cast, &actors, vec![first], vec![second], NONE, false)
 }
 
-/// What the second snapshot needs is lost. The repair knows no replica; the judge does.
-fn repair(bug: Option<Bug>) -> Explorer {
-    let mut cast = Cast::new(1, bug);
-    let first = cast.back_up(0, "first", &files(&[("x", large(b'x'))]));
-    let others = cast.data_packs();
-    cast.back_up(0, "second", &files(&[("y", large(b'y'))]));
-    let lost: Vec<String> =
-        cast.data_packs().into_iter().filter(|name| !others.contains(name)).collect();
-    let replica = cast.lose(&lost);
-    let mend = |repo: &mut nodekeep_repo::repository::Repository| repo.repair(&Silent).map(drop);
-    let actors = [
-        must(cast.owner("repair", mend)),
-        may(cast.writer(1, "writer A", files(&[("z", large(b'z'))]), None)),
-    ];
-    let (mut stock, mut trie) = (Stock::default(), Trie::new());
-    let world = cast.world(&mut stock);
-    let experts = cast.healing_experts(&replica);
-    let judge = Judge::new(&mut trie, experts, vec![first], vec![], false);
-    Explorer::new(stock, trie, judge, world, &actors, NONE)
-}
-
-/// What the second snapshot needs is lost, and a replica has it.
-fn healing(writes: bool, collects: bool, bug: Option<Bug>) -> Explorer {
-    let mut cast = Cast::new(1, bug);
-    let first = cast.back_up(0, "first", &files(&[("x", large(b'x'))]));
-    let others = cast.data_packs();
-    let second = cast.back_up(0, "second", &files(&[("y", large(b'y'))]));
-    let lost: Vec<String> =
-        cast.data_packs().into_iter().filter(|name| !others.contains(name)).collect();
-    let third = cast.back_up(0, "third", &files(&[("x", large(b'x')), ("z", large(b'z'))]));
-    let replica = cast.lose(&lost);
-    let mut actors = vec![may(cast.healer("healer", &replica, second))];
-    if writes {
-        actors.push(may(cast.writer(0, "writer A", files(&[("y", large(b'y'))]), None)));
-    }
-    if collects {
-        actors.push(may(cast.collector("collector", vec![third], PATIENT)));
-    }
-    let (mut stock, mut trie) = (Stock::default(), Trie::new());
-    let world = cast.world(&mut stock);
-    let experts = cast.healing_experts(&replica);
-    let judge = Judge::new(&mut trie, experts, vec![first], vec![third], false);
-    Explorer::new(stock, trie, judge, world, &actors, NONE)
+fn successors(cast: &mut Cast, deleted: SnapshotId, patience_secs: u64) -> [Actor; 3] {
+    [
+        may(reusing(cast)),
+        may(cast.collector("collector", vec![deleted], PATIENT)),
+        may(cast.collector("second collector", vec![], patience_secs)),
+    ]
 }
 
 fn overslept(bug: Option<Bug>) -> Explorer {

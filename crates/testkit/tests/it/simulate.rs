@@ -31,6 +31,24 @@ fn every_planted_fault_is_found() {
     }
 }
 
+/// Explores only what takes so many switches from an actor to another.
+fn switch(name: &str, most: u8, bug: Option<Bug>) -> (u64, Option<String>) {
+    let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name).unwrap();
+    let mut explorer = scenario.make(bug);
+    let (turns, failure) = explorer.run_with_switches(most);
+    (turns, failure.map(|failure| explorer.tell(&failure)))
+}
+
+#[test]
+fn a_writer_that_believes_an_emptied_slot_is_found() {
+    let (_, failure) = switch("overslept", 1, Some(Bug::NoConfirm));
+    let steps = failure.expect("the fault is planted");
+    assert!(steps.contains("collector: create c/00000003 -> new"), "{steps}");
+    let (turns, failure) = switch("overslept", 1, None);
+    assert!(failure.is_none(), "{failure:?}");
+    assert!(turns > 500, "{turns}");
+}
+
 #[test]
 fn a_view_that_is_torn_by_a_checkpoint_is_found() {
     let (_, failure) = explore("prune", Some(Bug::TornView));
