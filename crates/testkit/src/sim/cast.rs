@@ -18,10 +18,12 @@ use nodekeep_repo::repository::{Access, CreateOptions, Repository};
 use nodekeep_repo::restore::{RestoreOptions, Target};
 use nodekeep_repo::roster::Trust;
 use nodekeep_repo::simulate::{Bug, Context};
+use nodekeep_repo::source::Source;
 use nodekeep_store::{Durability, Store};
 
 use super::actor::{Outcome, Program};
-use super::source::{Files, MemorySource, ROOT};
+use super::cache::{Cache, scratch};
+use super::source::{Files, MemorySource, Once, ROOT};
 use super::world::{Stock, World};
 
 /// The time at which scenarios begin, Unix milliseconds.
@@ -120,7 +122,8 @@ impl Cast {
     ) -> SnapshotId {
         let number = self.contents.len() as u64 + 1;
         let _entry = context((self.seed << 8) + number, -LATER_MS, None).enter();
-        let made = write(&self.writers[writer], self.store.clone(), host, files, cache);
+        let source = MemorySource(files.clone());
+        let made = write(&self.writers[writer], self.store.clone(), host, &source, cache);
         self.contents.insert(host.to_owned(), files.clone());
         made.expect("nothing is in the way")
     }
@@ -166,10 +169,16 @@ impl Cast {
         self.program(name, 0, move |store| {
             let folder = cache.as_ref().map(Cache::unpack);
             let path = folder.as_ref().map(|folder| folder.path());
-            match write(&credential, store, &host, &files, path) {
-                Ok(id) => Outcome { ok: true, made: Some(id), ..Outcome::default() },
-                Err(error) => Outcome::of(Err(error.to_string())),
-            }
+            committed(write(&credential, store, &host, &MemorySource(files.clone()), path))
+        })
+    }
+
+    /// A writer that does not begin a backup again: where it is fenced, it stops, as if it had crashed.
+    pub fn writer_once(&mut self, writer: usize, name: &str, files: Files) -> Program {
+        self.contents.insert(name.to_owned(), files.clone());
+        let (credential, host) = (self.writers[writer].clone(), name.to_owned());
+        self.program(name, 0, move |store| {
+            committed(write(&credential, store, &host, &Once::new(files.clone()), None))
         })
     }
 
@@ -289,54 +298,27 @@ impl Cast {
     }
 }
 
-/// The cache folder that a backup left, to be put before each run of a program.
-#[derive(Debug, Clone)]
-pub struct Cache(Vec<(String, Vec<u8>)>);
-
-impl Cache {
-    /// Reads the files of a folder.
-    ///
-    /// # Panics
-    /// If they cannot be read.
-    pub fn pack(folder: &Path) -> Self {
-        let entries = folder.read_dir().expect("the folder is ours");
-        let file = |entry: std::io::Result<std::fs::DirEntry>| {
-            let path = entry.expect("the folder is ours").path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            (name, std::fs::read(path).expect("the file is ours"))
-        };
-        Self(entries.map(file).collect())
-    }
-
-    fn unpack(&self) -> tempfile::TempDir {
-        let folder = scratch();
-        for (name, bytes) in &self.0 {
-            std::fs::write(folder.path().join(name), bytes).expect("the folder is ours");
-        }
-        folder
-    }
-}
-
-/// A folder in memory where there is one.
-pub fn scratch() -> tempfile::TempDir {
-    let made = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
-    made.expect("a temporary folder can be made")
-}
-
 pub(super) fn create_options() -> CreateOptions {
     CreateOptions { pack_size: 64 * 1024, ..CreateOptions::default() }
+}
+
+fn committed(made: Result<SnapshotId>) -> Outcome {
+    match made {
+        Ok(id) => Outcome { ok: true, made: Some(id), ..Outcome::default() },
+        Err(error) => Outcome::of(Err(error.to_string())),
+    }
 }
 
 fn write(
     credential: &Credential,
     store: Store,
     host: &str,
-    files: &Files,
+    source: &dyn Source,
     cache: Option<&Path>,
 ) -> Result<SnapshotId> {
     let access = Access { credential: Some(credential.clone()), ..Access::default() };
     let repo = Repository::open(store, &access, None)?;
-    let report = repo.backup(&MemorySource(files.clone()), &options(host, cache), &Silent)?;
+    let report = repo.backup(source, &options(host, cache), &Silent)?;
     match report.errors.first() {
         None => report.snapshot.ok_or(Error::Interrupted),
         Some((path, why)) => panic!("{}: {why}", String::from_utf8_lossy(path)),

@@ -1,7 +1,5 @@
 //! Visits every state that a scenario can come into, once, and asks the judge at each.
 
-use std::collections::BTreeSet;
-
 use super::actor::Program;
 use super::faults::{Faults, Way};
 use super::intern::Map;
@@ -95,7 +93,7 @@ pub struct Explorer {
     pub(super) faults: Faults,
     pub(super) first: u32,
     numbers: Map<State, u32>,
-    states: Vec<State>,
+    pub(super) states: Vec<State>,
     from: Vec<Trail>,
     done: Vec<Mask>,
     open: Vec<u32>,
@@ -229,25 +227,8 @@ impl Explorer {
         self.tally.ends += u64::from(self.has_ended(&state));
     }
 
-    /// How everything can end: what lies in the store then, and how each actor fared; the same for every explorer of the scenario.
-    pub fn endings(&self) -> BTreeSet<String> {
-        let ends = self.states.iter().filter(|state| self.has_ended(state));
-        ends.map(|state| self.ending(state)).collect()
-    }
-
-    fn ending(&self, state: &State) -> String {
-        let outcomes = (0..self.programs.len()).map(|actor| self.trie.outcome(state.nodes[actor]));
-        let mut objects: Vec<String> = Vec::new();
-        for entry in &self.stock.worlds.get(state.world).objects {
-            let hash = nodekeep_repo::id::ObjectHash::of(self.stock.contents.get(entry.content));
-            objects.push(format!("{} {hash}", self.stock.names.get(entry.name)));
-        }
-        objects.sort();
-        format!("{:?} {objects:?}", outcomes.collect::<Vec<_>>())
-    }
-
     /// Whether nothing can happen any more.
-    fn has_ended(&self, state: &State) -> bool {
+    pub(super) fn has_ended(&self, state: &State) -> bool {
         self.scene(state).everything() == 0
     }
 

@@ -5,6 +5,7 @@
 
 mod actor;
 mod audit;
+mod cache;
 mod cast;
 mod experts;
 mod explore;

@@ -1,5 +1,6 @@
-//! A failure in words.
+//! A failure, and all endings, in words.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::explore::{Explorer, Failure, State};
@@ -8,6 +9,23 @@ use super::reduce::NETWORK;
 use super::world::{Call, Said};
 
 impl Explorer {
+    /// How everything can end: what lies in the store then, and how each actor fared; the same for every explorer of the scenario.
+    pub fn endings(&self) -> BTreeSet<String> {
+        let ends = self.states.iter().filter(|state| self.has_ended(state));
+        ends.map(|state| self.ending(state)).collect()
+    }
+
+    fn ending(&self, state: &State) -> String {
+        let outcomes = (0..self.programs.len()).map(|actor| self.trie.outcome(state.nodes[actor]));
+        let mut objects: Vec<String> = Vec::new();
+        for entry in &self.stock.worlds.get(state.world).objects {
+            let hash = nodekeep_repo::id::ObjectHash::of(self.stock.contents.get(entry.content));
+            objects.push(format!("{} {hash}", self.stock.names.get(entry.name)));
+        }
+        objects.sort();
+        format!("{:?} {objects:?}", outcomes.collect::<Vec<_>>())
+    }
+
     /// The steps of a failure, a line each.
     pub fn tell(&mut self, failure: &Failure) -> String {
         let mut text = String::new();

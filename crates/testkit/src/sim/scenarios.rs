@@ -6,15 +6,18 @@ use nodekeep_repo::monitor::Silent;
 use nodekeep_repo::simulate::Bug;
 
 use super::actor::Program;
-use super::cast::{Cache, Cast, files, large, scratch, small};
+use super::cache::{Cache, scratch};
+use super::cast::{Cast, files, large, small};
 use super::explore::{Actor, Explorer};
 use super::faults::Faults;
 use super::judge::Judge;
 use super::trie::Trie;
 use super::world::Stock;
 
+mod collectors;
 mod lost;
 
+use collectors::{successor, successor_large, two_collectors};
 use lost::{healing, repair};
 
 /// A scenario.
@@ -118,10 +121,10 @@ pub const SCENARIOS: &[Scenario] = &[
         two_collectors(true, NONE, bug)
     }),
     scenario!("successor", Full, "a writer, a collector cut off anywhere, and another", |bug| {
-        successor(PATIENT, bug)
+        successor(false, bug)
     }),
     scenario!("successor-fences", Full, "the same, and the second fences the writer", |bug| {
-        successor(IMPATIENT, bug)
+        successor(true, bug)
     }),
     scenario!("successor-large", Random, "the same, and a snapshot stays", successor_large),
     scenario!("repair", Quick, "a repair of a lost pack, and a writer of something new", repair),
@@ -245,43 +248,6 @@ fn deletion(bug: Option<Bug>) -> Explorer {
         must(cast.collecting("collector", vec![vec![second], vec![]], PATIENT)),
     ];
     explorer(&cast, &actors, vec![first], vec![second, third], NONE, false)
-}
-
-fn two_collectors(both_delete: bool, faults: Faults, bug: Option<Bug>) -> Explorer {
-    let mut cast = Cast::new(1, bug);
-    let [first, second] = half_used(&mut cast);
-    let mut gone = vec![first];
-    if both_delete {
-        gone.push(cast.back_up(1, "third", &files(&[("z", large(b'z'))])));
-    }
-    let actors = [
-        may(cast.collector("collector", vec![first], PATIENT)),
-        may(cast.collector("second collector", gone[1..].to_vec(), PATIENT)),
-    ];
-    explorer(&cast, &actors, vec![second], gone, faults, false)
-}
-
-/// One snapshot, which the first collector deletes and the writer could still use. The second has no more to delete: it meets what the first
-/// has left, or has not yet done.
-fn successor(patience_secs: u64, bug: Option<Bug>) -> Explorer {
-    let mut cast = Cast::new(1, bug);
-    let only = cast.back_up(0, "only", &files(&[("y", large(b'y'))]));
-    let actors = successors(&mut cast, only, patience_secs);
-    explorer(&cast, &actors, vec![], vec![only], NONE, false)
-}
-
-fn successor_large(bug: Option<Bug>) -> Explorer {
-    let (mut cast, [first, second]) = stocked(bug);
-    let actors = successors(&mut cast, second, IMPATIENT);
-    explorer(&cast, &actors, vec![first], vec![second], NONE, false)
-}
-
-fn successors(cast: &mut Cast, deleted: SnapshotId, patience_secs: u64) -> [Actor; 3] {
-    [
-        may(reusing(cast)),
-        may(cast.collector("collector", vec![deleted], PATIENT)),
-        may(cast.collector("second collector", vec![], patience_secs)),
-    ]
 }
 
 fn overslept(bug: Option<Bug>) -> Explorer {

@@ -1,0 +1,58 @@
+//! Scenarios with two collectors.
+
+use nodekeep_repo::id::SnapshotId;
+use nodekeep_repo::simulate::Bug;
+
+use super::super::actor::Program;
+use super::super::cast::{Cast, files, large};
+use super::super::explore::{Actor, Explorer};
+use super::super::faults::Faults;
+use super::{IMPATIENT, NONE, PATIENT, explorer, half_used, may, reusing, stocked};
+
+pub(super) fn two_collectors(both_delete: bool, faults: Faults, bug: Option<Bug>) -> Explorer {
+    let mut cast = Cast::new(1, bug);
+    let [first, second] = half_used(&mut cast);
+    let mut gone = vec![first];
+    if both_delete {
+        gone.push(cast.back_up(1, "third", &files(&[("z", large(b'z'))])));
+    }
+    let actors = [
+        may(cast.collector("collector", vec![first], PATIENT)),
+        may(cast.collector("second collector", gone[1..].to_vec(), PATIENT)),
+    ];
+    explorer(&cast, &actors, vec![second], gone, faults, false)
+}
+
+/// One snapshot, which the first collector deletes and the writer could still use. The second has no more to delete: it meets what the first
+/// has left, or has not yet done.
+pub(super) fn successor(fences: bool, bug: Option<Bug>) -> Explorer {
+    let mut cast = Cast::new(1, bug);
+    let only = cast.back_up(0, "only", &files(&[("y", large(b'y'))]));
+    let (writer, patience_secs) = if fences {
+        (cast.writer_once(0, "writer A", files(&[("y", large(b'y'))])), IMPATIENT)
+    } else {
+        (reusing(&mut cast), PATIENT)
+    };
+    let actors = with_collectors(&cast, writer, only, patience_secs);
+    explorer(&cast, &actors, vec![], vec![only], NONE, false)
+}
+
+pub(super) fn successor_large(bug: Option<Bug>) -> Explorer {
+    let (mut cast, [first, second]) = stocked(bug);
+    let writer = reusing(&mut cast);
+    let actors = with_collectors(&cast, writer, second, IMPATIENT);
+    explorer(&cast, &actors, vec![first], vec![second], NONE, false)
+}
+
+fn with_collectors(
+    cast: &Cast,
+    writer: Program,
+    deleted: SnapshotId,
+    patience_secs: u64,
+) -> [Actor; 3] {
+    [
+        may(writer),
+        may(cast.collector("collector", vec![deleted], PATIENT)),
+        may(cast.collector("second collector", vec![], patience_secs)),
+    ]
+}
