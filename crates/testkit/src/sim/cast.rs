@@ -18,12 +18,11 @@ use nodekeep_repo::repository::{Access, CreateOptions, Repository};
 use nodekeep_repo::restore::{RestoreOptions, Target};
 use nodekeep_repo::roster::Trust;
 use nodekeep_repo::simulate::{Bug, Context};
-use nodekeep_repo::source::Source;
 use nodekeep_store::{Durability, Store};
 
 use super::actor::{Outcome, Program};
 use super::cache::{Cache, scratch};
-use super::source::{Files, MemorySource, Once, ROOT};
+use super::source::{Files, MemorySource, ROOT};
 use super::world::{Stock, World};
 
 /// The time at which scenarios begin, Unix milliseconds.
@@ -122,8 +121,7 @@ impl Cast {
     ) -> SnapshotId {
         let number = self.contents.len() as u64 + 1;
         let _entry = context((self.seed << 8) + number, -LATER_MS, None).enter();
-        let source = MemorySource(files.clone());
-        let made = write(&self.writers[writer], self.store.clone(), host, &source, cache);
+        let made = write(&self.writers[writer], self.store.clone(), host, files, cache);
         self.contents.insert(host.to_owned(), files.clone());
         made.expect("nothing is in the way")
     }
@@ -169,16 +167,10 @@ impl Cast {
         self.program(name, 0, move |store| {
             let folder = cache.as_ref().map(Cache::unpack);
             let path = folder.as_ref().map(|folder| folder.path());
-            committed(write(&credential, store, &host, &MemorySource(files.clone()), path))
-        })
-    }
-
-    /// A writer that does not begin a backup again: where it is fenced, it stops, as if it had crashed.
-    pub fn writer_once(&mut self, writer: usize, name: &str, files: Files) -> Program {
-        self.contents.insert(name.to_owned(), files.clone());
-        let (credential, host) = (self.writers[writer].clone(), name.to_owned());
-        self.program(name, 0, move |store| {
-            committed(write(&credential, store, &host, &Once::new(files.clone()), None))
+            match write(&credential, store, &host, &files, path) {
+                Ok(id) => Outcome { ok: true, made: Some(id), ..Outcome::default() },
+                Err(error) => Outcome::of(Err(error.to_string())),
+            }
         })
     }
 
@@ -302,23 +294,16 @@ pub(super) fn create_options() -> CreateOptions {
     CreateOptions { pack_size: 64 * 1024, ..CreateOptions::default() }
 }
 
-fn committed(made: Result<SnapshotId>) -> Outcome {
-    match made {
-        Ok(id) => Outcome { ok: true, made: Some(id), ..Outcome::default() },
-        Err(error) => Outcome::of(Err(error.to_string())),
-    }
-}
-
 fn write(
     credential: &Credential,
     store: Store,
     host: &str,
-    source: &dyn Source,
+    files: &Files,
     cache: Option<&Path>,
 ) -> Result<SnapshotId> {
     let access = Access { credential: Some(credential.clone()), ..Access::default() };
     let repo = Repository::open(store, &access, None)?;
-    let report = repo.backup(source, &options(host, cache), &Silent)?;
+    let report = repo.backup(&MemorySource(files.clone()), &options(host, cache), &Silent)?;
     match report.errors.first() {
         None => report.snapshot.ok_or(Error::Interrupted),
         Some((path, why)) => panic!("{}: {why}", String::from_utf8_lossy(path)),

@@ -18,7 +18,7 @@ mod collectors;
 mod lost;
 
 use collectors::{successor, successor_large, two_collectors};
-use lost::{healing, repair};
+use lost::{healing, healing_beside_collector, repair};
 
 /// A scenario.
 pub struct Scenario {
@@ -121,19 +121,15 @@ pub const SCENARIOS: &[Scenario] = &[
         two_collectors(true, NONE, bug)
     }),
     scenario!("successor", Full, "a writer, a collector cut off anywhere, and another", |bug| {
-        successor(false, bug)
+        successor(PATIENT, bug)
     }),
     scenario!("successor-fences", Full, "the same, and the second fences the writer", |bug| {
-        successor(true, bug)
+        successor(IMPATIENT, bug)
     }),
     scenario!("successor-large", Random, "the same, and a snapshot stays", successor_large),
     scenario!("repair", Quick, "a repair of a lost pack, and a writer of something new", repair),
-    scenario!("heal", Full, "a healing, and a writer that needs what is lost", |bug| healing(
-        true, false, bug
-    )),
-    scenario!("heal-collect", Full, "a healing beside a collector", |bug| healing(
-        false, true, bug
-    )),
+    scenario!("heal", Full, "a healing, and a writer that needs what is lost", healing),
+    scenario!("heal-collect", Full, "a healing beside a collector", healing_beside_collector),
     scenario!(
         "overslept",
         Full,

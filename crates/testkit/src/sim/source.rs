@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use nodekeep_repo::source::{
     Content, Details, Directory, FileType, Item, Listing, Root, Source, Stat,
@@ -139,37 +138,6 @@ impl Source for MemorySource {
 
     fn group_name(&self, _: u32) -> Option<String> {
         None
-    }
-}
-
-/// The same, but it can be opened once: a backup that would begin again stops instead.
-#[derive(Debug)]
-pub struct Once {
-    source: MemorySource,
-    opened: AtomicBool,
-}
-
-impl Once {
-    /// A folder of these files.
-    pub fn new(files: Files) -> Self {
-        Self { source: MemorySource(files), opened: AtomicBool::new(false) }
-    }
-}
-
-impl Source for Once {
-    fn roots(&self) -> Result<Vec<Root>, (Vec<u8>, io::Error)> {
-        if self.opened.swap(true, Ordering::Relaxed) {
-            return Err((ROOT.as_bytes().to_vec(), io::ErrorKind::NotFound.into()));
-        }
-        self.source.roots()
-    }
-
-    fn user_name(&self, id: u32) -> Option<String> {
-        self.source.user_name(id)
-    }
-
-    fn group_name(&self, id: u32) -> Option<String> {
-        self.source.group_name(id)
     }
 }
 

@@ -3,7 +3,6 @@
 use nodekeep_repo::id::SnapshotId;
 use nodekeep_repo::simulate::Bug;
 
-use super::super::actor::Program;
 use super::super::cast::{Cast, files, large};
 use super::super::explore::{Actor, Explorer};
 use super::super::faults::Faults;
@@ -25,33 +24,22 @@ pub(super) fn two_collectors(both_delete: bool, faults: Faults, bug: Option<Bug>
 
 /// One snapshot, which the first collector deletes and the writer could still use. The second has no more to delete: it meets what the first
 /// has left, or has not yet done.
-pub(super) fn successor(fences: bool, bug: Option<Bug>) -> Explorer {
+pub(super) fn successor(patience_secs: u64, bug: Option<Bug>) -> Explorer {
     let mut cast = Cast::new(1, bug);
     let only = cast.back_up(0, "only", &files(&[("y", large(b'y'))]));
-    let (writer, patience_secs) = if fences {
-        (cast.writer_once(0, "writer A", files(&[("y", large(b'y'))])), IMPATIENT)
-    } else {
-        (reusing(&mut cast), PATIENT)
-    };
-    let actors = with_collectors(&cast, writer, only, patience_secs);
+    let actors = with_collectors(&mut cast, only, patience_secs);
     explorer(&cast, &actors, vec![], vec![only], NONE, false)
 }
 
 pub(super) fn successor_large(bug: Option<Bug>) -> Explorer {
     let (mut cast, [first, second]) = stocked(bug);
-    let writer = reusing(&mut cast);
-    let actors = with_collectors(&cast, writer, second, IMPATIENT);
+    let actors = with_collectors(&mut cast, second, IMPATIENT);
     explorer(&cast, &actors, vec![first], vec![second], NONE, false)
 }
 
-fn with_collectors(
-    cast: &Cast,
-    writer: Program,
-    deleted: SnapshotId,
-    patience_secs: u64,
-) -> [Actor; 3] {
+fn with_collectors(cast: &mut Cast, deleted: SnapshotId, patience_secs: u64) -> [Actor; 3] {
     [
-        may(writer),
+        may(reusing(cast)),
         may(cast.collector("collector", vec![deleted], PATIENT)),
         may(cast.collector("second collector", vec![], patience_secs)),
     ]
