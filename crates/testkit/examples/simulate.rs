@@ -15,9 +15,8 @@ const MOST_STATES: usize = 60_000_000;
 /// So many merged histories of each scenario are tried out.
 const TRIED: usize = 200;
 
-/// Planted faults that must be found by every run, and where few switches show them: with how many.
-const PLANTED: [(Bug, &str, u8); 2] =
-    [(Bug::NoConfirm, "overslept", 1), (Bug::TrustOutcome, "successor", 2)];
+/// A planted fault that every run must find: too large for the tests of the crate. Where, and with how many switches.
+const PLANTED: (Bug, &str, u8) = (Bug::TrustOutcome, "successor", 2);
 
 /// So often are actors left before they have ended, in scenarios that are too large for more.
 const SWITCHES: u8 = 1;
@@ -66,7 +65,7 @@ fn main() -> ExitCode {
             });
         }
     });
-    let lost = walk(&wanted) + overlooked(&wanted);
+    let lost = walk(&wanted) + usize::from(overlooks(&wanted));
     failures.fetch_add(lost, Ordering::Relaxed);
     let total = total.into_inner().unwrap_or_else(|e| e.into_inner());
     line("total", &total, started);
@@ -161,19 +160,17 @@ fn walk(wanted: &Wanted) -> usize {
     broken
 }
 
-/// How many planted faults are not found.
-fn overlooked(wanted: &Wanted) -> usize {
+/// Whether the planted fault is not found.
+fn overlooks(wanted: &Wanted) -> bool {
     if wanted.scenario.is_some() || wanted.bug.is_some() {
-        return 0;
+        return false;
     }
-    let is_found = |(bug, name, most): &(Bug, &str, u8)| {
-        let scenario = SCENARIOS.iter().find(|scenario| scenario.name == *name);
-        let failure = scenario.and_then(|s| s.make(Some(*bug)).run_with_switches(*most).1);
-        let what = if failure.is_some() { "is found" } else { "is NOT found" };
-        println!("{name}: planted {bug:?} {what} with at most {most} switches");
-        failure.is_some()
-    };
-    PLANTED.iter().filter(|planted| !is_found(planted)).count()
+    let (bug, name, most) = PLANTED;
+    let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name);
+    let failure = scenario.and_then(|s| s.make(Some(bug)).run_with_switches(most).1);
+    let found = if failure.is_some() { "is found" } else { "is NOT found" };
+    println!("{name}: planted {bug:?} {found} with at most {most} switches");
+    failure.is_none()
 }
 
 fn switch(scenario: &Scenario, most: u8, bug: Option<Bug>) -> bool {
