@@ -150,12 +150,13 @@ pub const SCENARIOS: &[Scenario] = &[
         rekey
     ),
     scenario!("remove", Quick, "a writer is removed while it backs up", remove),
-    scenario!("writers", Full, "two writers and a patient collector", |bug| two_writers(
-        PATIENT, bug
-    )),
-    scenario!("writers-fenced", Full, "two writers and a collector that fences them", |bug| {
-        two_writers(IMPATIENT, bug)
-    }),
+    scenario!("writers", Full, "two writers and a patient collector", two_writers),
+    scenario!(
+        "writers-fenced",
+        Full,
+        "two writers, and a collector that fences them",
+        fenced_writers
+    ),
 ];
 
 fn must(program: Program) -> Actor {
@@ -188,14 +189,26 @@ fn writer_and_collector(patience_secs: u64, faults: Faults, bug: Option<Bug>) ->
     explorer(&cast, &actors, vec![first], vec![second], faults, false)
 }
 
-fn two_writers(patience_secs: u64, bug: Option<Bug>) -> Explorer {
+fn two_writers(bug: Option<Bug>) -> Explorer {
     let (mut cast, [first, second]) = stocked(bug);
     let actors = [
         may(reusing(&mut cast)),
         may(cast.writer(1, "writer B", files(&[("x", large(b'x'))]), None)),
-        must(cast.collector("collector", vec![second], patience_secs)),
+        must(cast.collector("collector", vec![second], PATIENT)),
     ];
     explorer(&cast, &actors, vec![first], vec![second], NONE, false)
+}
+
+/// One snapshot, which the collector deletes and both writers could still use.
+fn fenced_writers(bug: Option<Bug>) -> Explorer {
+    let mut cast = Cast::new(1, bug);
+    let only = cast.back_up(0, "only", &files(&[("y", large(b'y'))]));
+    let actors = [
+        may(reusing(&mut cast)),
+        may(cast.writer(1, "writer B", files(&[("y", large(b'y'))]), None)),
+        must(cast.collector("collector", vec![only], IMPATIENT)),
+    ];
+    explorer(&cast, &actors, vec![], vec![only], NONE, false)
 }
 
 fn power(bug: Option<Bug>) -> Explorer {
