@@ -17,6 +17,9 @@ pub enum Error {
     /// A node, or its use-cases.
     #[error(transparent)]
     Service(#[from] nodekeep_service::error::Error),
+    /// A token of the dashboard.
+    #[error(transparent)]
+    Token(#[from] nodekeep_http::token::TokenError),
     /// A snapshot of files where one of a node is needed.
     #[error("snapshot {snapshot} is of no node")]
     NotOfANode { snapshot: String },

@@ -114,6 +114,11 @@ pub fn report(error: &Error, output: &Output) -> u8 {
     class.exit_code()
 }
 
+/// The code word, the message and what to do, for a face that is no terminal.
+pub fn told(error: &Error) -> (&'static str, String, Option<String>) {
+    (class(error).word(), message(error), hint(error))
+}
+
 fn text(message: &str, hint: Option<&str>) -> String {
     match hint {
         Some(hint) => format!("Error: {message}.\n{hint}"),

@@ -83,6 +83,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// The dashboard can be asked.
+    Serving {
+        /// Where, as a URL.
+        address: String,
+    },
     /// Something of the daemon's own did not work; it goes on.
     Trouble {
         /// What.

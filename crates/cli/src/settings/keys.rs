@@ -93,6 +93,11 @@ pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
+/// Whether there are keys in a section of this name.
+pub fn has_section(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name.split_once('.').is_some_and(|(section, _)| section == name))
+}
+
 /// Names of all keys.
 pub fn names() -> Vec<&'static str> {
     KEYS.iter().map(|key| key.name).collect()
@@ -100,7 +105,7 @@ pub fn names() -> Vec<&'static str> {
 
 /// The page of the documentation.
 pub fn reference() -> String {
-    let mut text = "# Configuration\n\nOne file, `nodekeep config path` says where. Every key has a default, and unknown keys are refused. An option beats the environment, the environment beats the file. This page is what `nodekeep config reference` prints.\n"
+    let mut text = "# Configuration\n\nOne file, `nodekeep config path` says where. Every key has a default, and unknown keys are refused. A name with a dot stands in a section: `http.listen` is `listen` below `[http]`. An option beats the environment, the environment beats the file. This page is what `nodekeep config reference` prints.\n"
         .to_owned();
     for key in &KEYS {
         let variable =
@@ -130,7 +135,7 @@ const fn key(
 }
 
 /// Every key.
-pub static KEYS: [Key; 21] = [
+pub static KEYS: [Key; 27] = [
     key(
         "repo",
         Form::Text,
@@ -290,6 +295,54 @@ pub static KEYS: [Key; 21] = [
         "nobody is told",
         "Who is told of what, and how: see [notifications.md](notifications.md).",
         "[{ name = \"ops\", by = \"ntfy\", url = \"https://ntfy.sh/my-topic\" }]",
+    ),
+    key(
+        "http.listen",
+        Form::Text,
+        None,
+        "`127.0.0.1:7717`",
+        "Where the daemon serves its dashboard and API, or `off`: see [api.md](api.md).",
+        "\"127.0.0.1:7717\"",
+    ),
+    key(
+        "http.tls-cert",
+        Form::Path,
+        None,
+        "no TLS",
+        "The certificate's chain, PEM; needed to listen on anything but loopback.",
+        "\"/etc/nodekeep/tls.pem\"",
+    ),
+    key(
+        "http.tls-key",
+        Form::Path,
+        None,
+        "no TLS",
+        "The certificate's key, PEM.",
+        "\"/etc/nodekeep/tls.key\"",
+    ),
+    key(
+        "http.hosts",
+        Form::Texts,
+        None,
+        "those of loopback, and the address it listens on",
+        "Further names by which the dashboard may be asked; requests for other names are refused.",
+        "[\"nodes.example.org\"]",
+    ),
+    key(
+        "http.metrics-open",
+        Form::Flag,
+        None,
+        "false",
+        "Give the figures of `/metrics` without a token; on loopback only.",
+        "true",
+    ),
+    key(
+        "http.plain",
+        Form::Flag,
+        None,
+        "false",
+        "Listen on other addresses than loopback without TLS, because a proxy before it has it.",
+        "true",
     ),
     key(
         "color",

@@ -1,5 +1,6 @@
 //! `nodekeep daemon run`.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -9,6 +10,7 @@ use nodekeep_service::notify::channel::Channel;
 use nodekeep_service::schedule::decide::Ending;
 use sd_notify::NotifyState;
 
+use super::web::Web;
 use super::{RoleArg, host, options, program};
 use crate::commands::schedule;
 use crate::error::Result;
@@ -36,6 +38,9 @@ pub struct Run {
     /// Jobs at a time; those of one node never meet
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=64))]
     max_jobs: u8,
+    /// The dashboard's files from this folder instead of those in the program: for work on them
+    #[arg(long, value_name = "DIR", hide = true)]
+    assets: Option<PathBuf>,
 }
 
 impl Run {
@@ -52,10 +57,13 @@ impl Run {
             runner,
         };
         let daemon = Daemon::new(app.home.data().to_owned(), terms)?;
-        tell(&[NotifyState::Ready]);
         let channels = app.settings.notify.clone();
-        let mut face = Face { app, watchdog: watchdog(), channels };
+        let web = Web::new(app, self.role, self.assets.clone());
+        let mut face = Face { app, watchdog: watchdog(), channels, web };
+        face.serve();
+        tell(&[NotifyState::Ready]);
         daemon.run(&mut face)?;
+        drop(face);
         tell(&[NotifyState::Stopping]);
         Ok(())
     }
@@ -76,6 +84,16 @@ struct Face<'a> {
     watchdog: Option<Duration>,
     /// As they were when the configuration could last be read.
     channels: Vec<Channel>,
+    web: Web,
+}
+
+impl Face<'_> {
+    /// Serves the dashboard, if it should and does not: what stands in its way keeps no job from its time.
+    fn serve(&mut self) {
+        if let Some(event) = self.web.keep() {
+            self.happened(&event);
+        }
+    }
 }
 
 impl Watcher for Face<'_> {
@@ -103,7 +121,7 @@ impl Watcher for Face<'_> {
     fn sleep(&mut self, at_most: Duration) -> bool {
         let until = Instant::now() + at_most;
         let mut told = Instant::now();
-        while Instant::now() < until && !interrupt::asked() {
+        while Instant::now() < until && !interrupt::asked() && !self.web.was_nudged() {
             std::thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
             if self.watchdog.is_some_and(|often| told.elapsed() >= often) {
                 tell(&[NotifyState::Watchdog]);
@@ -114,6 +132,7 @@ impl Watcher for Face<'_> {
     }
 
     fn looked(&mut self, running: usize, wake: Option<Timestamp>) {
+        self.serve();
         let next = wake.map(|wake| crate::render::time::date_time(wake.as_millisecond()));
         let next = next.map_or_else(String::new, |next| format!(", next at {next}"));
         let status = format!("{}{next}", crate::render::counted(running as u64, "job"));
@@ -154,6 +173,7 @@ fn sentence(event: &Event) -> String {
         Event::Untold { channel, reason } => {
             format!("a message for {channel} is given up: {reason}")
         }
+        Event::Serving { address } => format!("the dashboard is at {address}"),
         Event::Trouble { message } => format!("trouble: {message}"),
     }
 }

@@ -1,0 +1,29 @@
+//! What answers each route: from the repository and the files of this machine to documents.
+
+pub mod file;
+pub mod session;
+pub mod snapshots;
+pub mod tree;
+pub mod words;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// A page of a list.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Where the next page begins; null on the last.
+    pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The items after so many, out of all.
+    pub fn of(all: impl Iterator<Item = T>, offset: usize, limit: usize) -> Self {
+        let mut rest = all.skip(offset);
+        let items: Vec<T> = rest.by_ref().take(limit).collect();
+        let next = rest.next().map(|_| (offset + items.len()).to_string());
+        Self { items, next }
+    }
+}
