@@ -12,9 +12,12 @@ use nodekeep_service::notify::channel::Channel;
 use nodekeep_service::notify::desk::Desk;
 use nodekeep_service::schedule::book::Book;
 use nodekeep_service::schedule::job::Role;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
+use crate::answer::overview::{Fleet, Overviews};
+use crate::answer::plans::Plans;
 use crate::assets::Assets;
+use crate::events::Events;
 use crate::library::Library;
 use crate::limit::Limit;
 use crate::problem::Problem;
@@ -44,6 +47,8 @@ pub struct Site {
     pub role: Role,
     /// Opens the repository.
     pub open: Opener,
+    /// Looks at the fleet.
+    pub fleet: Box<dyn Fleet>,
     /// The program itself, for dry runs.
     pub program: Launch,
     /// Who is told of what, as the configuration says now.
@@ -66,6 +71,12 @@ pub struct House {
     pub sessions: Sessions,
     /// The repository.
     pub library: Arc<Library>,
+    /// What was last seen of the fleet.
+    pub overviews: Overviews,
+    /// Plans that wait for a word.
+    pub plans: Plans,
+    /// Tells who listens.
+    pub events: Events,
     /// Jobs of this machine.
     pub journal: Journal,
     /// Schedules of this machine.
@@ -84,7 +95,7 @@ pub struct House {
 
 impl House {
     /// With nothing kept yet.
-    pub fn new(mut site: Site, terms: Terms) -> Self {
+    pub fn new(mut site: Site, terms: Terms, stopped: watch::Receiver<bool>) -> Self {
         let folder = site.folder.clone();
         let closed: Opener = Box::new(|| Err(Problem::failed("the repository is open already")));
         let open = std::mem::replace(&mut site.open, closed);
@@ -92,6 +103,9 @@ impl House {
             tokens: Tokens::new(&folder),
             sessions: Sessions::default(),
             library: Arc::new(Library::new(open)),
+            overviews: Overviews::default(),
+            plans: Plans::default(),
+            events: Events::new(stopped),
             journal: Journal::new(folder.join("jobs")),
             book: Book::new(folder.clone()),
             desk: Desk::new(&folder, site.machine.clone(), site.host.clone()),

@@ -6,6 +6,8 @@
 mod answer;
 pub mod assets;
 mod call;
+mod dry_run;
+mod events;
 mod gate;
 mod house;
 mod library;
@@ -21,6 +23,7 @@ pub mod settings;
 mod stream;
 pub mod token;
 
+pub use answer::overview::Fleet;
 pub use house::Site;
 pub use problem::Problem;
 pub use server::{Server, StartError};

@@ -91,7 +91,8 @@ pub async fn serve(
     grace: Duration,
 ) {
     let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-    let router = router::of(&house, stopped.clone());
+    tokio::spawn(house.events.clone().watch(Arc::clone(&house)));
+    let router = router::of(&house);
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     loop {

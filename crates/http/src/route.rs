@@ -74,6 +74,8 @@ const LIMIT: Param = optional("limit", "How many items: 1 to 1000; 100 if nothin
 const AFTER: Param = optional("after", "The `next` of the page before.");
 const NODE: Param = optional("node", "Only of this node.");
 const PATH: Param = needed("path", "Percent-encoded bytes of an absolute path.");
+const FROM: Param = needed("from", "The id of the earlier snapshot.");
+const TO: Param = needed("to", "The id of the later snapshot.");
 const FOLDER: Param = Param { needed: false, ..PATH };
 const AS: Param = optional("as", "`tar`: what is at the path as an archive.");
 
@@ -157,9 +159,7 @@ impl Route {
 
 /// All of them.
 pub fn all() -> Vec<Route> {
-    let mut routes = session();
-    routes.extend(snapshots());
-    routes
+    [session(), overview(), snapshots(), history(), jobs(), schedules(), telling()].concat()
 }
 
 fn session() -> Vec<Route> {
@@ -188,6 +188,150 @@ fn session() -> Vec<Route> {
         Route::get("/api/v1/session", "Who asks.", &[], answer::session::show),
         end,
         live.by_nobody(),
+    ]
+}
+
+fn overview() -> Vec<Route> {
+    vec![
+        Route::get(
+            "/api/v1/overview",
+            "Every node, the repository, machines, jobs and alerts in one glance.",
+            &[],
+            answer::overview::show,
+        ),
+        Route::get(
+            "/api/v1/nodes/{name}",
+            "One node, with the components of its newest snapshot and its marks.",
+            &[],
+            answer::overview::node,
+        ),
+        Route::bytes(
+            "/api/v1/openapi.json",
+            "This document.",
+            &[],
+            "application/json",
+            answer::overview::openapi,
+        )
+        .by_nobody(),
+    ]
+}
+
+/// What is told of the past.
+fn history() -> Vec<Route> {
+    vec![
+        Route::get(
+            "/api/v1/diff",
+            "What changed between two snapshots.",
+            &[FROM, TO, AFTER, LIMIT],
+            answer::diff::show,
+        ),
+        Route::get("/api/v1/growth", "Sizes over time.", &[NODE], answer::growth::show),
+        Route::get(
+            "/api/v1/certificates",
+            "What drills found, newest first.",
+            &[NODE, AFTER, LIMIT],
+            answer::certificates::list,
+        ),
+        Route::get(
+            "/api/v1/log",
+            "What the daemon went through, newest first.",
+            &[AFTER, LIMIT],
+            answer::log::list,
+        ),
+    ]
+}
+
+fn jobs() -> Vec<Route> {
+    let list = Route::get(
+        "/api/v1/jobs",
+        "Jobs of this machine, newest first.",
+        &[AFTER, LIMIT],
+        answer::jobs::list,
+    );
+    let events = Route::bytes(
+        "/api/v1/events",
+        "What goes on, as it happens: the events `job` (a Job), `overview` (ask again), `alert` (an AlertEvent) and `log` (a LogLine).",
+        &[],
+        "text/event-stream",
+        crate::events::listen,
+    );
+    vec![
+        list,
+        Route::get("/api/v1/jobs/{id}", "One job, with its log.", &[], answer::jobs::show),
+        Route::post(
+            "/api/v1/plans",
+            Role::Operate,
+            StatusCode::OK,
+            "Shows what would be done; nothing is. A restore needs the role admin.",
+            answer::plans::make,
+        ),
+        Route::post(
+            "/api/v1/jobs",
+            Role::Operate,
+            StatusCode::ACCEPTED,
+            "Starts exactly what a plan showed.",
+            answer::plans::confirm,
+        ),
+        Route::act(
+            "/api/v1/jobs/{id}/stop",
+            Role::Operate,
+            StatusCode::OK,
+            "Asks a job to end in good order.",
+            answer::jobs::stop,
+        ),
+        events,
+    ]
+}
+
+fn schedules() -> Vec<Route> {
+    let list = Route::get(
+        "/api/v1/schedules",
+        "What is done when on this machine.",
+        &[AFTER, LIMIT],
+        answer::schedules::list,
+    );
+    vec![
+        list,
+        Route::act(
+            "/api/v1/schedules/{name}/pause",
+            Role::Operate,
+            StatusCode::OK,
+            "Begins nothing of it until it is resumed.",
+            answer::schedules::pause,
+        ),
+        Route::act(
+            "/api/v1/schedules/{name}/resume",
+            Role::Operate,
+            StatusCode::OK,
+            "Lets it go on from now.",
+            answer::schedules::resume,
+        ),
+        Route::act(
+            "/api/v1/schedules/{name}/run",
+            Role::Operate,
+            StatusCode::ACCEPTED,
+            "Runs its job before its moment.",
+            answer::schedules::run,
+        ),
+    ]
+}
+
+/// Who is told of what.
+fn telling() -> Vec<Route> {
+    vec![
+        Route::get(
+            "/api/v1/notifications",
+            "Who is told of what, and whether they were.",
+            &[],
+            answer::notifications::show,
+        ),
+        Route::post(
+            "/api/v1/notifications/test",
+            Role::Operate,
+            StatusCode::OK,
+            "Sends a message by one channel, and says whether it was taken.",
+            answer::notifications::test,
+        ),
     ]
 }
 

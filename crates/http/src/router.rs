@@ -13,7 +13,6 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{MethodFilter, get, on};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::call::{Call, Query, Reply};
@@ -31,7 +30,7 @@ const SENDING: Duration = Duration::from_secs(10);
 const TURN: Duration = Duration::from_secs(15);
 
 /// The router.
-pub fn of(house: &Arc<House>, _stopped: watch::Receiver<bool>) -> Router {
+pub fn of(house: &Arc<House>) -> Router {
     let mut router = Router::new();
     for route in route::all() {
         let filter = match route.method {

@@ -70,7 +70,7 @@ impl Server {
             .build()
             .map_err(StartError::Threads)?;
         let (stop, stopped) = watch::channel(false);
-        let house = Arc::new(House::new(site, terms));
+        let house = Arc::new(House::new(site, terms, stopped.clone()));
         let serve = move || {
             runtime.block_on(listen::serve(listener, tls, house, stopped, GRACE));
             runtime.shutdown_timeout(Duration::from_secs(1));

@@ -19,7 +19,7 @@ use crate::notify::Message;
 use crate::notify::channel::Channel;
 use crate::notify::desk::Desk;
 use crate::notify::outbox::Sent;
-use crate::schedule::Planned;
+use crate::schedule::{Planned, Subject};
 use crate::schedule::book::Book;
 use crate::schedule::decide::{Decision, Now, Skip, decide};
 use crate::schedule::job::Role;
@@ -187,8 +187,30 @@ impl Daemon {
             self.open.insert(record.id.clone());
             watcher.happened(&Event::Began(record));
         }
+        self.begin_wished(watcher)?;
         self.tell(watcher)?;
         Ok(decision)
+    }
+
+    /// Begins what people asked for, as far as there is room and nothing else works on the same.
+    fn begin_wished(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
+        let waiting = self.journal.waiting()?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let mut busy: BTreeSet<Subject> =
+            self.journal.open()?.into_iter().map(|record| record.subject).collect();
+        for record in waiting {
+            let may = record.role <= self.terms.role && busy.len() < self.terms.jobs;
+            if !may || !busy.insert(record.subject.clone()) {
+                continue;
+            }
+            let record = self.journal.start(&self.book, &record)?;
+            self.launch(&record)?;
+            self.open.insert(record.id.clone());
+            watcher.happened(&Event::Began(record));
+        }
+        Ok(())
     }
 
     /// Puts what is new into the outbox, and has it sent beside the loop: a channel that does not answer keeps nothing else from its time.

@@ -7,6 +7,7 @@ pub mod capture;
 pub mod certificate;
 pub mod copies;
 pub mod daemon;
+pub mod diary;
 pub mod drill;
 pub mod error;
 pub mod fencing;

@@ -1,6 +1,16 @@
 //! What answers each route: from the repository and the files of this machine to documents.
 
+pub mod alerts;
+pub mod certificates;
+pub mod diff;
 pub mod file;
+pub mod growth;
+pub mod jobs;
+pub mod log;
+pub mod notifications;
+pub mod overview;
+pub mod plans;
+pub mod schedules;
 pub mod session;
 pub mod snapshots;
 pub mod tree;

@@ -8,6 +8,7 @@ mod http;
 mod mail;
 pub mod outbox;
 mod program;
+pub mod sent;
 
 use std::fmt;
 use std::str::FromStr;

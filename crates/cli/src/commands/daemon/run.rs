@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use jiff::Timestamp;
 use nodekeep_service::daemon::{Daemon, Event, Terms, Watcher};
+use nodekeep_service::diary::{Diary, Level, Line};
 use nodekeep_service::notify::channel::Channel;
 use nodekeep_service::schedule::decide::Ending;
 use sd_notify::NotifyState;
@@ -59,7 +60,8 @@ impl Run {
         let daemon = Daemon::new(app.home.data().to_owned(), terms)?;
         let channels = app.settings.notify.clone();
         let web = Web::new(app, self.role, self.assets.clone());
-        let mut face = Face { app, watchdog: watchdog(), channels, web };
+        let diary = Diary::open(app.home.data())?;
+        let mut face = Face { app, watchdog: watchdog(), channels, web, diary };
         face.serve();
         tell(&[NotifyState::Ready]);
         daemon.run(&mut face)?;
@@ -85,6 +87,7 @@ struct Face<'a> {
     /// As they were when the configuration could last be read.
     channels: Vec<Channel>,
     web: Web,
+    diary: Diary,
 }
 
 impl Face<'_> {
@@ -99,6 +102,8 @@ impl Face<'_> {
 impl Watcher for Face<'_> {
     fn happened(&mut self, event: &Event) {
         let now = Timestamp::now();
+        // What cannot be kept is at least printed.
+        _ = self.diary.note(line(event, now));
         if self.app.output.json {
             let document = serde_json::json!({ "at": now.to_string(), "event": event });
             self.app.output.alert(document);
@@ -140,6 +145,29 @@ impl Watcher for Face<'_> {
     }
 }
 
+/// An event as it is kept.
+fn line(event: &Event, at: Timestamp) -> Line {
+    let level = match event {
+        Event::Ended(record) => match record.ended.as_ref().map(|ended| ended.ending) {
+            Some(Ending::Done) | None => Level::Info,
+            Some(Ending::Retry) => Level::Warn,
+            Some(Ending::Failed) => Level::Error,
+        },
+        Event::Told(message) if message.topic.is_bad() => Level::Warn,
+        Event::Skipped { .. } | Event::Untold { .. } => Level::Warn,
+        Event::Trouble { .. } => Level::Error,
+        _ => Level::Info,
+    };
+    let (node, job) = match event {
+        Event::Began(record) | Event::Ended(record) => {
+            (record.node().map(str::to_owned), Some(record.id.to_string()))
+        }
+        Event::Told(message) => (message.node.clone(), None),
+        _ => (None, None),
+    };
+    Line { number: 0, at, level, text: sentence(event), node, job }
+}
+
 fn sentence(event: &Event) -> String {
     match event {
         Event::Began(record) => {
@@ -151,18 +179,19 @@ fn sentence(event: &Event) -> String {
                 0 => String::new(),
                 missed => format!(", for {missed} that were missed too"),
             };
-            format!("{} began{again}{missed}: job {}", record.schedule, record.id)
+            let by = record.by.as_ref().map_or_else(String::new, |by| format!(", asked for by {by}"));
+            format!("{} began{again}{missed}{by}: job {}", record.title(), record.id)
         }
         Event::Ended(record) => {
             let ended = record.ended.as_ref();
             let message = ended.and_then(|ended| ended.message.clone()).unwrap_or_default();
             match ended.map(|ended| ended.ending) {
-                Some(Ending::Done) => format!("{} done: job {}", record.schedule, record.id),
-                Some(Ending::Retry) => format!(
+                Some(Ending::Done) => format!("{} done: job {}", record.title(), record.id),
+                Some(Ending::Retry) if record.schedule.is_some() => format!(
                     "{} failed, and is tried again: {message} (job {})",
-                    record.schedule, record.id
+                    record.title(), record.id
                 ),
-                _ => format!("{} FAILED: {message} (job {})", record.schedule, record.id),
+                _ => format!("{} FAILED: {message} (job {})", record.title(), record.id),
             }
         }
         Event::Skipped { schedule, count } => {
