@@ -26,20 +26,21 @@ export function jobTable(items) {
   return table("Jobs, the newest first", [
     { title: "Job", kind: "main", cell: jobLink },
     { title: "State", cell: jobMark },
-    { title: "Progress or result", kind: "wide", cell: (job) => progressBar(job) ?? job.message },
+    { title: "Progress", kind: "wide", cell: (job) => progressBar(job) ?? job.message },
     { title: "By", cell: (job) => (job.by === "schedule" ? `schedule ${job.schedule ?? ""}` : job.by) },
     { title: "Begun", cell: (job) => ago(job.begun) },
     { title: "Took", kind: "number", cell: lasted },
   ], items);
 }
 
-/** A box with what runs now; empty while nothing does. */
-export function runningNow(signal) {
+/** A box with what runs now, of one node or of all; empty while nothing does. */
+export function runningNow(signal, node = null) {
   const running = new Map();
   const box = h("div", { class: "running" });
   const show = () => replace(box, [...running.values()].map(card));
   const take = (job) => {
-    if (job.state === "running" || job.state === "waiting") running.set(job.id, job);
+    const busy = job.state === "running" || job.state === "waiting";
+    if (busy && (!node || job.subject === node)) running.set(job.id, job);
     else running.delete(job.id);
   };
   on("job", (job) => {

@@ -21,12 +21,17 @@ export function openPlan(wish) {
   const body = h("div", { class: "plan", "aria-live": "polite" });
   const dialog = modal(`${sentence(wish.action)} ${wish.node}`, body, { wide: true });
   const ask = questions(wish, (answers) => showPlan({ ...wish, ...answers }));
-  if (ask) replace(body, ask);
+  if (ask) begin();
   else showPlan(wish);
+
+  function begin() {
+    replace(body, ask);
+    ask.querySelector("select").focus();
+  }
 
   async function showPlan(whole) {
     replace(body, loading());
-    const again = () => (ask ? replace(body, ask) : showPlan(whole));
+    const again = () => (ask ? begin() : showPlan(whole));
     try {
       const plan = await post(["plans"], { action: whole.action, node: whole.node, snapshot: whole.snapshot ?? null, to: whole.to || null });
       replace(body, drawPlan(plan, dialog, ask && again, () => showPlan(whole)));
@@ -40,9 +45,9 @@ export function openPlan(wish) {
 function drawPlan(plan, dialog, back, renew) {
   const steps = plan.steps.length > 0 && h("ol", { class: "steps" }, plan.steps.map((step) => h("li", {}, step)));
   const lines = plan.lines.length > 0 && h("pre", { tabindex: "0", "aria-label": "Dry run" }, plan.lines.join("\n"));
-  const backButton = back && h("button", { type: "button", on: { click: back } }, "Change");
+  const backButton = back && h("button", { type: "button", on: { click: back } }, "Back");
   const end = plan.possible ? confirmation(plan, dialog, backButton, renew) : refusal(plan, dialog, backButton);
-  return [h("h3", {}, plan.title), plan.fence && fence(plan.fence), steps && [h("h4", {}, "What is done"), steps], lines && [h("h4", {}, "Dry run"), lines], end];
+  return [h("h3", {}, plan.title), plan.fence && fence(plan.fence), steps && [h("h4", {}, plan.possible ? "What is done" : "What would be done"), steps], lines && [h("h4", {}, "Dry run"), lines], end];
 }
 
 function fence({ verdict, lines }) {

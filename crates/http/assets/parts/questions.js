@@ -25,7 +25,7 @@ export function questions({ action, node, snapshot = null }, done) {
 function snapshotChoice(node, chosen) {
   const id = freshId("snapshot");
   const first = chosen ? h("option", { value: chosen }, short(chosen)) : h("option", { value: "" }, "The newest");
-  const select = h("select", { id, autofocus: true }, first);
+  const select = h("select", { id }, first);
   get(["snapshots"], { node, limit: 100 })
     .then(({ items }) => replace(select, options(items, chosen)))
     .catch(announceFailure);

@@ -6,7 +6,7 @@ import { freshId, h } from "../dom.js";
 export function signInForm(signIn, done) {
   const id = freshId("token");
   const problem = h("p", { class: "field-problem", role: "alert", id: `${id}-problem` });
-  const input = h("input", { id, type: "password", name: "token", autocomplete: "current-password", spellcheck: "false", required: true, autofocus: true, "aria-describedby": `${id}-help ${id}-problem` });
+  const input = h("input", { id, type: "password", name: "token", autocomplete: "current-password", spellcheck: "false", required: true, "aria-describedby": `${id}-help ${id}-problem` });
   const button = h("button", { class: "primary", type: "submit" }, "Sign in");
   const submit = async (event) => {
     event.preventDefault();
@@ -22,7 +22,8 @@ export function signInForm(signIn, done) {
     }
   };
   const help = h("p", { class: "help", id: `${id}-help` }, "Make one on the machine of the daemon: ", h("code", {}, "nodekeep daemon token add me --role operate"));
-  return h("form", { class: "signin", on: { submit } }, h("label", { for: id }, "Token"), input, problem, help, button);
+  const who = h("input", { type: "text", name: "username", autocomplete: "username", value: "nodekeep", hidden: true }); // So that a password manager can keep it.
+  return h("form", { class: "signin", on: { submit } }, who, h("label", { for: id }, "Token"), input, problem, help, button);
 }
 
 function refuse(input, problem, failure) {

@@ -20,8 +20,10 @@ function row(columns, item) {
 
 function cell({ title, cell: content, kind }, item) {
   const main = kind === "main";
-  const attributes = { class: kind, role: main ? "rowheader" : "cell", scope: main ? "row" : null, data: { label: title } };
-  return h(main ? "th" : "td", attributes, content(item) ?? h("span", { class: "quiet" }, "–"));
+  const shown = content(item);
+  const nothing = shown === null || shown === undefined || shown === false;
+  const attributes = { class: [kind, nothing && "none"].filter(Boolean).join(" ") || null, role: main ? "rowheader" : "cell", scope: main ? "row" : null, data: { label: title } };
+  return h(main ? "th" : "td", attributes, nothing ? h("span", { class: "quiet" }, "–") : shown);
 }
 
 /** A long list: the first page is `told`, more comes on demand from `more(cursor)`. `draw(items)` draws all of it. */

@@ -58,7 +58,7 @@ function dates(times, x, left, width, height) {
     const text = day(new Date(time));
     if (told.has(text)) return null;
     told.add(text);
-    const side = index === 0 ? "start" : index === count ? "end" : "middle";
+    const side = index === 0 ? "start" : x(time) > width - 30 ? "end" : "middle";
     return svg("text", { x: x(time), y: height - 5, class: `tick ${side}` }, text);
   });
 }

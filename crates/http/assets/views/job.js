@@ -59,7 +59,7 @@ function head(job) {
     ["Started by", job.by === "schedule" ? `schedule ${job.schedule ?? ""}` : job.by],
     ["Begun", when(job.begun)],
     ["Ended", job.ended && when(job.ended)],
-    ["Took", lasted(job)],
+    [job.ended ? "Took" : "Running for", lasted(job)],
     ["Attempt", job.attempt > 1 ? job.attempt : null],
     ["Exit code", job.code],
   ])];

@@ -23,7 +23,7 @@ export async function view({ name, signal }) {
   const reads = role !== "writer";
   const load = () => get(["nodes", name], {}, signal);
   const body = [
-    runningNow(signal),
+    runningNow(signal, name),
     section("State", { load: once(node, load), draw: state, signal, live: ["overview"], quiet: true }),
     section("Components", { load: once(node, load), draw: components, signal, live: ["overview"] }),
     section("What must not run backwards", { load: once(node, load), draw: fenceMarks, signal, live: ["overview"] }),
@@ -46,7 +46,7 @@ function once(first, load) {
 function history(name, signal) {
   const all = h("a", { href: to("/snapshots", { node: name }) }, "All snapshots");
   return [
-    section("Newest snapshots", { load: () => get(["snapshots"], { node: name, limit: 8 }, signal), draw: ({ items }) => (items.length > 0 ? snapshotTable(items) : empty("No snapshot yet.")), signal, live: ["overview"], aside: all }),
+    section("Newest snapshots", { load: () => get(["snapshots"], { node: name, limit: 8 }, signal), draw: ({ items }) => (items.length > 0 ? snapshotTable(items, { node: name }) : empty("No snapshot yet.")), signal, live: ["overview"], aside: all }),
     section("Growth", { load: () => get(["growth"], { node: name }, signal), draw: growth, signal }),
   ];
 }
@@ -57,12 +57,13 @@ function state(node) {
   return [banner, facts([...backupFacts(node), ...proofFacts(node)])];
 }
 
-function backupFacts({ newest, snapshots, oldest, rpo, next, paused }) {
+function backupFacts({ newest, snapshots, oldest, rpo, next, paused, retention }) {
   return [
     ["Newest backup", newest ? ago(newest.at) : "none", newest && `${bytes(newest.bytes)}, ${bytes(newest.added_bytes)} new, in ${duration(newest.duration)}`],
     ["Position", newest?.position],
     ["May lose at most (RPO)", measured(rpo), target(rpo)],
     ["Snapshots", number(snapshots), oldest && `since ${moment(oldest)}`],
+    ["Retention", retention ? outcome(retention.met, "Met", "Not met") : null, retention?.text],
     ["Next run", paused ? "Paused" : next ? when(next.at) : "Not scheduled", next && !paused ? sentence(next.job) : null],
   ];
 }

@@ -77,7 +77,7 @@ function row(node, past) {
   const name = h("h3", {}, h("a", { href: to("/nodes", node.name) }, node.name));
   const head = h("div", { class: "node-name" }, name, h("p", { class: "note" }, [node.profile, node.host].filter(Boolean).join(" on ")));
   const known = past.get(node.name);
-  const cells = known && h("div", { class: "node-strip" }, strip(known, { days: STRIP_DAYS, from: past.from }));
+  const cells = h("div", { class: "node-strip" }, known && [h("p", { class: "note", "aria-hidden": "true" }, `${STRIP_DAYS} days`), strip(known, { days: STRIP_DAYS, from: past.from })]);
   return h("li", { class: `node state-${state}` }, h("div", { class: "node-line" }, h("p", { class: "node-state" }, stateMark(node)), head, figures(node), cells), reasons(node.reasons));
 }
 
@@ -86,8 +86,8 @@ function figures(node) {
   const { newest, drill, rpo } = node;
   return h("dl", { class: "node-figures" },
     figure("Backup", ago(newest?.at), newest?.position ?? (newest && bytes(newest.bytes))),
-    figure("Loss at most", rpo.actual === null ? "–" : duration(rpo.actual), rpo.target === null ? "no target" : `of ${duration(rpo.target)}`, rpo.met === false),
-    figure("Restore", drill ? duration(drill.seconds) : "never drilled", drill && (drill.started ? ["started ", when(drill.at)] : "did not start the node"), drill !== null && !(drill.ok && drill.started)),
+    figure("May lose (RPO)", rpo.actual === null ? "–" : duration(rpo.actual), rpo.target === null ? "no target" : `of ${duration(rpo.target)}`, rpo.actual !== null && rpo.met === false),
+    figure("Restore (RTO)", drill ? duration(drill.seconds) : "never drilled", drill && (drill.started ? ["started ", when(drill.at)] : "did not start the node"), drill !== null && !(drill.ok && drill.started)),
     figure("Next", node.paused ? "paused" : node.next ? relative(node.next.at) : "not scheduled", node.next && !node.paused ? node.next.job : null),
   );
 }
