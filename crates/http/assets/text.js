@@ -1,13 +1,13 @@
 // Numbers and words as people read them.
 
-const UNITS = ["B", "kB", "MB", "GB", "TB", "PB"];
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 
-/** A size in decimal units with three digits that count: `1.24 GB`. Null is a dash. */
+/** A size in the units of the command line: `1.2 GiB`, `114 MiB`. Null is a dash. */
 export function bytes(count) {
   if (count === null || count === undefined) return "–";
-  const unit = Math.min(UNITS.length - 1, Math.max(0, Math.floor(Math.log10(Math.max(1, Math.abs(count))) / 3)));
-  const value = count / 1000 ** unit;
-  return `${unit === 0 ? value : Number(value.toPrecision(3))} ${UNITS[unit]}`;
+  const unit = Math.min(UNITS.length - 1, Math.floor(Math.log2(Math.max(1, count)) / 10));
+  const value = count / 1024 ** unit;
+  return `${unit === 0 || value >= 100 ? Math.round(value) : Number(value.toFixed(1))} ${UNITS[unit]}`;
 }
 
 /** A whole number with separators of thousands. */

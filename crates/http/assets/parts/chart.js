@@ -1,6 +1,7 @@
 // Charts over time, drawn in SVG at the width there is. Every chart has its figures as a table too: for screen readers, and for whoever wants the numbers.
 
 import { freshId, h, replace, svg } from "../dom.js";
+import { bytes } from "../text.js";
 import { day, moment } from "../time.js";
 import { linear, nearest, ticks } from "./scale.js";
 import { table } from "./table.js";
@@ -27,7 +28,7 @@ export function chart(title, { points, tell, kind = "line", top = null, about = 
 function draw(area, data, look) {
   const width = Math.floor(area.clientWidth);
   if (width < 80) return;
-  const field = frame(data, width, look.top);
+  const field = frame(data, width, look);
   const shapes = look.kind === "bars" ? bars(field) : line(field);
   const image = svg("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": summary(data, look) }, grid(field, look.tell), shapes);
   follow(image, field, look);
@@ -35,8 +36,8 @@ function draw(area, data, look) {
 }
 
 /** Where everything lies. */
-function frame(data, width, top) {
-  const marks = ticks(top ?? Math.max(...data.map(({ value }) => value), 0));
+function frame(data, width, { top, tell }) {
+  const marks = ticks(top ?? Math.max(...data.map(({ value }) => value), 0), { base: tell === bytes ? 1024 : 10 });
   const times = data.map(({ time }) => time);
   const x = linear(Math.min(...times), Math.max(...times), MARGIN.left + 4, width - MARGIN.right - 4);
   const y = linear(0, marks.at(-1), HEIGHT - MARGIN.bottom, MARGIN.top);

@@ -2,9 +2,14 @@
 
 const STEPS = [1, 2, 2.5, 5, 10];
 
-/** Round values from 0 to at least `top`, at most `count` steps. */
-export function ticks(top, count = 4) {
+/** Round values from 0 to at least `top`, in about `count` steps. Sizes are round in powers of 1024: pass that as `base`. */
+export function ticks(top, { base = 10, count = 4 } = {}) {
   if (!(top > 0)) return [0, 1];
+  const unit = base ** Math.floor(Math.log(top) / Math.log(base));
+  return steps(top / unit, count).map((value) => value * unit);
+}
+
+function steps(top, count) {
   const rough = top / count;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = STEPS.find((candidate) => candidate * power >= rough * 0.9999) * power;

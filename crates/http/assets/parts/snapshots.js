@@ -14,9 +14,9 @@ const COLUMNS = [
   { title: "State", cell: state },
   { title: "Size", kind: "number", cell: (item) => bytes(item.bytes) },
   { title: "New", kind: "number", cell: (item) => bytes(item.added_bytes) },
-  { title: "Files", kind: "number", cell: (item) => number(item.files) },
-  { title: "Took", kind: "number", cell: (item) => duration(item.duration) },
-  { title: "Id", cell: (item) => h("code", {}, item.short ?? short(item.id)) },
+  { title: "Files", kind: "number rare", cell: (item) => number(item.files) },
+  { title: "Took", kind: "number rare", cell: (item) => duration(item.duration) },
+  { title: "Id", kind: "rare", cell: (item) => h("code", {}, item.short ?? short(item.id)) },
 ];
 
 function state(item) {
