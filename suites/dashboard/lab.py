@@ -118,7 +118,7 @@ class Lab:
         self.write("site/site/pages/gone.html", "this goes\n")
         self.write("wallet/keys/uses.json", json.dumps({"uses": {"0x4081": 10}}))
         self.write("notes/notes/today.txt", "a note\n")
-        for number in range(30):  # Hexadecimal: what takes a thorough compressor some time.
+        for number in range(12):  # Hexadecimal: what takes a thorough compressor some time.
             self.write(f"archive/archive/{number:03}.txt", self.random.randbytes(500_000).hex())
         self.run("init", days_ago=14)
         self.run("config", "set", "compress", "zstd:19")  # Slow enough to be watched.

@@ -12,7 +12,7 @@ export function section(title, { load, draw, signal, live = [], aside = null, qu
   const id = freshId("section");
   const body = h("div", { class: "section-body", "aria-busy": "true" }, loading());
   const refresh = () => show(body, load, draw, signal, refresh);
-  for (const kind of live) on(kind, gently(refresh), signal);
+  for (const kind of live) on(kind, gently(() => isUnread(body) && refresh()), signal);
   refresh();
   const heading = h("h2", { id, class: quiet ? "unseen" : null }, title);
   const head = quiet && !aside ? heading : h("header", { class: "section-head" }, heading, aside);
@@ -30,6 +30,11 @@ async function show(body, load, draw, signal, again) {
   } finally {
     body.removeAttribute("aria-busy");
   }
+}
+
+/** Whoever has asked for more of a long list goes on reading it; drawing it anew would take the rest away. */
+function isUnread(body) {
+  return body.querySelector(".paged[data-grown]") === null;
 }
 
 /** At most once in a while, and once more at the end: events can come four times a second. */

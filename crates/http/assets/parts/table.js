@@ -38,6 +38,7 @@ export function paged(told, more, draw) {
       const page = await more(next);
       items = items.concat(page.items);
       next = page.next;
+      box.dataset.grown = "";
       show(null);
     } catch (failure) {
       show(failure);
