@@ -2,6 +2,7 @@
 
 import { Failure, ask, onSessionEnd, setCsrf } from "./api.js";
 import { h } from "./dom.js";
+import { start as startLive } from "./live.js";
 import { modal } from "./parts/dialog.js";
 import { signInForm } from "./parts/signin.js";
 
@@ -64,6 +65,7 @@ function renewInDialog() {
   return new Promise((resolve) => {
     const form = signInForm(signIn, () => {
       dialog.close();
+      startLive(); // The stream of the old session is closed for good.
       resolve();
     });
     const note = h("p", {}, "Your session has ended. Sign in again, and the page goes on where it was.");

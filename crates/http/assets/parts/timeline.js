@@ -12,9 +12,9 @@ const DATE_WIDTH = 90;
 
 /** The picture of these snapshots, newest first. Each mark can be clicked. */
 export function timeline(items) {
-  const area = h("div", { class: "timeline" });
+  const area = h("div");
   new ResizeObserver(() => draw(area, items)).observe(area);
-  return area;
+  return h("div", { class: "timeline" }, area);
 }
 
 function draw(area, items) {

@@ -17,18 +17,19 @@ export async function view({ query, signal }) {
   const { role, nodes } = await fleet();
   if (role === "writer") return { title: "Snapshots", body: [writerOnly()] };
   const node = query.node ?? null;
+  const choice = new Set();
   const load = (after) => get(["snapshots"], { node, limit: PAGE, after }, signal);
-  const list = section("Timeline", { load: () => load(null), draw: (told) => content(told, load, node), signal, live: ["overview"] });
+  const list = section("Timeline", { load: () => load(null), draw: (told) => content(told, { load, node, choice }), signal, live: ["overview"] });
   return { title: node ? `Snapshots of ${node}` : "Snapshots", lead: nodeChoice(nodes, node, "/snapshots"), body: [list] };
 }
 
-function content(told, load, node) {
+function content(told, { load, node, choice }) {
   if (told.items.length === 0) return empty("There is no snapshot yet.", command(`nodekeep backup ${node ?? "NODE"}`));
-  const choice = new Set();
   const bar = compareBar();
   const changed = () => bar.show(choice);
   const draw = (items) => {
     bar.items = items;
+    bar.show(choice);
     return [timeline(items), block("List", [bar.element, snapshotTable(items, { choice, changed, node })], { quiet: true })];
   };
   return paged(told, load, draw);
