@@ -74,6 +74,13 @@ class Browser:
     def js(self, script, *arguments):
         return ask("POST", f"{self.url}/execute/sync", {"script": script, "args": list(arguments)})
 
+    def promise(self, script, *arguments):
+        """What the promise gives that the script returns."""
+        wrapped = f"const done = arguments[arguments.length - 1]; (async (...args) => {{ {script} }})(...arguments).then(done, (e) => done({{ error: String(e) }}))"
+        result = ask("POST", f"{self.url}/execute/async", {"script": wrapped, "args": list(arguments)})
+        expect(not (isinstance(result, dict) and "error" in result), f"the script says: {result}")
+        return result
+
     def cdp(self, command, **parameters):
         return ask("POST", f"{self.url}/goog/cdp/execute", {"cmd": command, "params": parameters})
 

@@ -4,6 +4,7 @@ import os
 
 from browser import ENTER, ESCAPE, SHIFT, TAB, Broken, expect
 from looks import check_contrast, check_names, check_structure, check_width
+from rules import check_all
 from world import say, settle
 
 def signs_in_by_keyboard(world):
@@ -345,7 +346,12 @@ def takes_pictures(world):
     say("pictures in light and dark, wide and narrow" if world.pictures else "no folder for pictures was named")
 
 
+def follows_its_rules(world):
+    say(f"{check_all(world.browser)} cases of states, sizes, spans, paths and axes")
+
+
 STORIES = [
+    ("rules", follows_its_rules),
     ("sign-in", signs_in_by_keyboard),
     ("keyboard", moves_by_keyboard),
     ("backup", watches_a_backup),
