@@ -7,6 +7,7 @@ from looks import check_contrast, check_names, check_structure, check_width
 from rules import check_all
 from world import say, settle
 
+
 def signs_in_by_keyboard(world):
     browser = world.browser
     browser.click("button", "Sign out")
