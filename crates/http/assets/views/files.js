@@ -9,28 +9,42 @@ import { empty, writerOnly } from "../parts/notice.js";
 import { section } from "../parts/section.js";
 import { paged, table } from "../parts/table.js";
 import { to } from "../router.js";
-import { bytes, crumbs, inQuery, short } from "../text.js";
+import { bytes, crumbs, inQuery, readable, short } from "../text.js";
 import { when } from "../time.js";
 
 const PAGE = 500;
 
 export async function view({ id, query, signal }) {
   const { role } = await fleet();
-  const path = query.path ?? "/";
-  const title = path === "/" ? "Files" : (crumbs(path).at(-1)?.name ?? "Files");
-  if (role === "writer") return { title, body: [writerOnly()] };
+  if (role === "writer") return { title: "Files", body: [writerOnly()] };
+  const roots = await get(["snapshots", id, "tree"], { limit: PAGE }, signal);
+  const path = query.path ?? onlyFolder(roots.items);
+  if (!path) return { title: "Files", head: trail(id, null, roots.items), body: [contents(async () => roots, (after) => get(["snapshots", id, "tree"], { limit: PAGE, after }, signal), id, signal)] };
   const load = (after) => get(["snapshots", id, "tree"], { path: inQuery(path), limit: PAGE, after }, signal);
-  const draw = (told) => (told.items.length > 0 ? paged(told, load, (items) => fileTable(id, items)) : empty("This folder is empty."));
+  const title = readable(path.split("/").at(-1));
   const tar = download(id, path, { as: "tar" }, "Download this folder as a tar archive", `${title}.tar`);
-  return { title, head: trail(id, path), lead: h("p", { class: "actions" }, tar), body: [section("Contents", { load: () => load(null), draw, signal, quiet: true })] };
+  return { title, head: trail(id, path, roots.items), lead: h("p", { class: "actions" }, tar), body: [contents(() => load(null), load, id, signal)] };
 }
 
-/** Where one is: the snapshot, then each folder down to here. */
-function trail(id, path) {
-  const root = h("a", { href: to("/snapshots", id, "files") }, "/");
-  const folders = crumbs(path).slice(0, -1).map((crumb) => h("li", {}, h("a", { href: to("/snapshots", id, "files", { path: crumb.path }) }, crumb.name)));
-  const start = h("a", { href: to("/snapshots", id) }, `Snapshot ${short(id)}`);
-  return h("nav", { class: "crumb", "aria-label": "Folders above" }, h("ol", {}, h("li", {}, start), path === "/" ? null : h("li", {}, root), folders));
+function contents(load, more, id, signal) {
+  const draw = (told) => (told.items.length > 0 ? paged(told, more, (items) => fileTable(id, items)) : empty("This folder is empty."));
+  return section("Contents", { load, draw, signal, quiet: true });
+}
+
+/** The one folder that was backed up, if it is one: nobody wants a list of one. */
+function onlyFolder(roots) {
+  return roots.length === 1 && roots[0].kind === "directory" ? roots[0].path : null;
+}
+
+/** Where one is: the snapshot, what was backed up as one step however deep it lies, then each folder down to here. */
+function trail(id, path, roots) {
+  const start = h("li", {}, h("a", { href: to("/snapshots", id) }, `Snapshot ${short(id)}`));
+  const root = roots.find((one) => path === one.path || path?.startsWith(`${one.path}/`));
+  if (!root || path === root.path) return h("nav", { class: "crumb", "aria-label": "Folders above" }, h("ol", {}, start));
+  const below = crumbs(path.slice(root.path.length)).slice(0, -1);
+  const folders = [{ name: root.name, path: root.path }, ...below.map((crumb) => ({ ...crumb, path: root.path + crumb.path }))];
+  const steps = folders.map((crumb) => h("li", {}, h("a", { href: to("/snapshots", id, "files", { path: crumb.path }) }, crumb.name)));
+  return h("nav", { class: "crumb", "aria-label": "Folders above" }, h("ol", {}, start, steps));
 }
 
 function fileTable(id, items) {

@@ -50,7 +50,7 @@ function links(item, before) {
 function about(item) {
   return [
     ["Taken", when(item.at), `in ${duration(item.duration)}`],
-    ["State", item.complete ? mark("safe", "safe", "Complete") : mark("at-risk", "at-risk", "Incomplete"), item.held ? "held: it is not pruned" : null],
+    ["State", item.complete ? mark("safe", "safe", "Complete") : mark("at-risk", "at-risk", "Incomplete"), item.held ? "the node was kept still meanwhile" : null],
     ["Position", item.position],
     ["Size", bytes(item.bytes), `${number(item.files)} files`],
     ["New", bytes(item.added_bytes), "what the repository grew by"],
