@@ -16,27 +16,53 @@ import { needsCare, stateOf, tellAll, urgency } from "../verdict.js";
 
 const STRIP_DAYS = 14;
 const STRIP_SNAPSHOTS = 1000;
+/** With so many nodes or fewer one sees them all. */
+const FILTER_FROM = 8;
 
 export async function view({ signal }) {
   const told = await refresh();
   const past = new Map();
-  const body = h("div", { class: "stack" });
+  const top = h("div", { class: "stack" });
+  const list = h("div", {});
   const lead = h("p", { class: "lead" });
+  const filter = nodeFilter(() => replace(list, nodeList(last.nodes, past, filter.value())));
+  let last = told;
   const draw = (overview) => {
-    replace(body, content(overview, past));
+    last = overview;
+    addNewest(past, overview.nodes);
+    replace(top, warnings(overview.repository, overview.machines), overview.alerts.length > 0 && block("Open alerts", alertList(overview.alerts)));
+    replace(list, nodeList(overview.nodes, past, filter.value()));
     replace(lead, summary(overview));
   };
   draw(told);
   onFleet(draw, signal);
-  if (told.role !== "writer") loadPast(past, signal).then(() => signal.aborted || draw(told)).catch(() => {});
-  return { title: "Overview", lead, body: [runningNow(signal), body] };
+  if (told.role !== "writer") loadPast(past, signal).then(() => signal.aborted || draw(last)).catch(() => {}); // Without it there are no cells, and nothing else is amiss.
+  const aside = told.nodes.length > FILTER_FROM ? filter.element : null;
+  return { title: "Overview", lead, body: [runningNow(signal), top, block("Nodes", list, { aside })] };
+}
+
+/** A field that leaves only the nodes whose name, kind or machine has what is typed. */
+function nodeFilter(changed) {
+  const input = h("input", { type: "text", "aria-label": "Filter the nodes", placeholder: "Filter", data: { filter: "name" }, autocomplete: "off", spellcheck: "false", on: { input: changed } });
+  return { element: input, value: () => input.value.trim().toLowerCase() };
 }
 
 /** The cells of the last days come after the rest, so that the page need not wait for them. */
 async function loadPast(past, signal) {
   const { items, next } = await get(["snapshots"], { limit: STRIP_SNAPSHOTS }, signal);
   past.from = next && items.length > 0 ? items.at(-1).at : null;
-  for (const item of items) past.set(item.node, [...(past.get(item.node) ?? []), item]);
+  for (const item of items) {
+    if (!past.has(item.node)) past.set(item.node, []);
+    past.get(item.node).push(item);
+  }
+}
+
+/** What was backed up while the page is open. */
+function addNewest(past, nodes) {
+  for (const { name, newest } of nodes) {
+    const known = past.get(name);
+    if (known && newest && !known.some(({ id }) => id === newest.snapshot)) known.push({ ...newest, id: newest.snapshot });
+  }
 }
 
 function summary({ nodes, repository, at }) {
@@ -46,11 +72,11 @@ function summary({ nodes, repository, at }) {
   return [words, `, of ${plural(nodes.length, "node")}. ${bytes(repository.bytes)} in ${plural(repository.snapshots, "snapshot")}, as of ${moment(at)}.`];
 }
 
-function content({ nodes, alerts, repository, machines }, past) {
+function nodeList(nodes, past, wanted) {
   if (nodes.length === 0) return empty("No node has been backed up or registered.", command("nodekeep node detect"));
-  const order = [...nodes].sort((one, other) => urgency(stateOf(one)) - urgency(stateOf(other)) || one.name.localeCompare(other.name));
-  const list = h("ul", { class: "nodes" }, order.map((node) => row(node, past)));
-  return [warnings(repository, machines), alerts.length > 0 && block("Open alerts", alertList(alerts)), block("Nodes", list)];
+  const fits = (node) => [node.name, node.profile, node.host].some((text) => text?.toLowerCase().includes(wanted));
+  const shown = nodes.filter(fits).sort((one, other) => urgency(stateOf(one)) - urgency(stateOf(other)) || one.name.localeCompare(other.name));
+  return shown.length > 0 ? h("ul", { class: "nodes" }, shown.map((node) => row(node, past))) : empty("No node fits the filter.");
 }
 
 function alertList(alerts) {
