@@ -77,8 +77,9 @@ async function look() {
     tell("state", "polling");
     items.filter(isNews).forEach((job) => tell("job", job));
     tell("overview", {});
-  } catch {
-    tell("state", "away");
+  } catch (failure) {
+    if (failure.status === 401) calm(); // Whoever closed the sign-in is not asked every few seconds.
+    tell("state", failure.status === 401 ? "ended" : "away");
   }
 }
 

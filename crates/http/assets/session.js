@@ -62,14 +62,15 @@ function renewOnce() {
 }
 
 function renewInDialog() {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     const form = signInForm(signIn, () => {
+      resolve();
       dialog.close();
       startLive(); // The stream of the old session is closed for good.
-      resolve();
     });
     const note = h("p", {}, "Your session has ended. Sign in again, and the page goes on where it was.");
-    const dialog = modal("Sign in again", [note, form], { stays: true });
+    const gaveUp = () => reject(new Failure(401, { code: "signed-out", message: "Nobody is signed in.", hint: null }));
+    const dialog = modal("Sign in again", [note, form], { stays: true, onClose: gaveUp }); // After a success that changes nothing any more.
   });
 }
 

@@ -8,7 +8,7 @@ import { announceFailure } from "./parts/announce.js";
 import { icon } from "./parts/icon.js";
 import { PLACES } from "./places.js";
 
-const LINK = { live: "Live", reconnecting: "Reconnecting", polling: "Asking every few seconds", away: "The daemon does not answer" };
+const LINK = { live: "Live", reconnecting: "Reconnecting", polling: "Asking every few seconds", away: "The daemon does not answer", ended: "Signed out" };
 
 const bar = document.getElementById("bar");
 let gone = new AbortController();

@@ -3,7 +3,7 @@
 import { freshId, h } from "../dom.js";
 import { icon } from "./icon.js";
 
-/** Opens a dialog. `stays`: it cannot be closed but by code. `onClose` runs once it is closed, however that came. */
+/** Opens a dialog. `stays`: it has no button to close it, and outlasts the first Escape; browsers let nothing outlast the second. `onClose` runs once it is closed, however that came. */
 export function modal(title, content, { stays = false, wide = false, onClose } = {}) {
   const id = freshId("dialog");
   const heading = h("h2", { id }, title);
