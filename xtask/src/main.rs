@@ -7,6 +7,7 @@ mod args;
 mod axon;
 mod bench;
 mod cluster;
+mod dashboard;
 mod dist;
 mod elf;
 mod error;
@@ -62,6 +63,10 @@ usage: cargo xtask COMMAND
   test-minima --node JAR  backups, restores, keys and serving against the real Minima node, in a network of its own
       --only a,b       only these stories
       --bin FILE       this nodekeep instead of building one
+  test-dashboard [OPTIONS]  the daemon's dashboard in a real Chromium; without one it says so and is skipped
+      --only a,b       only these stories
+      --pictures DIR   keep the pictures that it takes there
+      --bin FILE       this nodekeep instead of building one
   test-rocksdb [OPTIONS]  copies of live databases of the real RocksDB, against an exact model
       --rounds N       so many copies (default 200)
       --seed N         another sequence of chances (default 1)
@@ -104,6 +109,7 @@ fn run(mut words: Vec<OsString>) -> Result<(), Error> {
         "test-axon" => axon::run(words),
         "test-minima" => minima::run(words),
         "test-postgres" => postgres::run(words),
+        "test-dashboard" => dashboard::run(words),
         "test-garage" => cluster::test_garage(words),
         "test-rocksdb" => rocksdb::run(words),
         cluster::leash::LEASH => cluster::leash::run_leash(&words),
