@@ -44,6 +44,7 @@ usage: cargo xtask COMMAND
       --quick          10,000 files, 10 snapshots, 50,000 chunks
       --only a,b       only files, snapshots or chunks
       --dir, --out, --bin  as above
+  bench dashboard      50 nodes and 1,000 snapshots: the slowest page of the dashboard, and the memory of the daemon
   bench latency        backup and restore over a network with 50 ms more on every request, on a Ceph of its own
       --latency-ms N   another latency; and --size-gb (default 0.5), --runs, --dir, --bin as above
   dist                 a static release archive in target/dist

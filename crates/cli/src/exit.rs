@@ -2,6 +2,7 @@
 
 use std::io;
 
+use nodekeep_http::token::TokenError;
 use nodekeep_nodes::axon::error::Error as Axon;
 use nodekeep_nodes::error::Error as Nodes;
 use nodekeep_nodes::minima::error::Error as Minima;
@@ -149,6 +150,12 @@ fn class(error: &Error) -> Class {
         Error::NoChannel { .. } | Error::NoDrill { .. } | Error::NotOfANode { .. } => {
             Class::NotFound
         }
+        Error::Token(token) => match token {
+            TokenError::Name { .. } => Class::Usage,
+            TokenError::Exists { .. } => Class::WouldOverwrite,
+            TokenError::Unknown { .. } => Class::NotFound,
+            TokenError::File { .. } | TokenError::State(_) => Class::Failed,
+        },
         Error::BadCertificate { .. } => Class::Damaged,
         Error::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => Class::Pipe,
         Error::NoKeys { .. }

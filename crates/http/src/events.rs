@@ -33,6 +33,8 @@ use crate::problem::Problem;
 const LOOK: Duration = Duration::from_millis(250);
 /// A line now and then, so that nobody on the way takes the connection for dead; then too it is seen whether the token still holds.
 const BEAT: Duration = Duration::from_secs(15);
+/// What only browsing needs is let go of after so long.
+const IDLE: Duration = Duration::from_secs(5 * 60);
 /// Listeners, at most.
 const MOST: usize = 32;
 /// Events that one may lag behind; who lags more is told to ask again.
@@ -65,6 +67,7 @@ impl Events {
         while !*stopped.borrow() {
             if self.sender.receiver_count() == 0 {
                 seen = Seen::default();
+                house.library.rest(IDLE);
             } else {
                 let (events, house) = (self.clone(), Arc::clone(&house));
                 let looked = tokio::task::spawn_blocking(move || {

@@ -20,6 +20,8 @@ pub enum Needs {
     Nobody,
     /// A token of this role or more.
     Token(Role),
+    /// A token that sees, or nothing where figures are open.
+    Figures,
 }
 
 /// The header with what proves that a change is meant.
@@ -67,7 +69,12 @@ pub fn admit(house: &House, parts: &Parts, peer: IpAddr, needs: Needs) -> Result
     if changes {
         check_origin(parts)?;
     }
-    let Needs::Token(role) = needs else { return Ok(None) };
+    let role = match needs {
+        Needs::Nobody => return Ok(None),
+        Needs::Figures if house.terms.metrics_open => return Ok(None),
+        Needs::Figures => Role::Read,
+        Needs::Token(role) => role,
+    };
     let who = identify(house, parts, peer)?;
     if !house.requests.take(&who.token.name) {
         return Err(too_many("too many requests by this token"));

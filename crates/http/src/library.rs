@@ -10,7 +10,7 @@ use nodekeep_repo::id::{MemberId, ObjectHash};
 use nodekeep_repo::index::Index;
 use nodekeep_repo::reader::ChunkReader;
 use nodekeep_repo::repository::{Repository, SnapshotRecord};
-use nodekeep_repo::view::View;
+use nodekeep_repo::view::{Live, View};
 use nodekeep_service::find::is_record;
 
 use crate::house::Opener;
@@ -35,9 +35,8 @@ pub struct Shelf {
     /// Open, with the roster of then.
     pub repository: Repository,
     /// All snapshots, those without files too, oldest first.
+    /// Those that cannot be read are left out; the overview counts them, and `check` names them.
     pub records: Arc<Vec<SnapshotRecord>>,
-    /// Snapshots that cannot be read, and why.
-    pub problems: Vec<(String, String)>,
     segments: Vec<(MemberId, ObjectHash)>,
     reader: Mutex<Option<ChunkReader>>,
     at: Instant,
@@ -133,7 +132,7 @@ impl Shelf {
     fn of(repository: Repository, before: Option<&Self>) -> Result<Self, Problem> {
         let at = Instant::now();
         let view = repository.view()?;
-        let (records, problems) = match repository.capability().reads_trees {
+        let records = match repository.capability().reads_trees {
             true => records(&repository, &view, before),
             false => Default::default(),
         };
@@ -142,7 +141,7 @@ impl Shelf {
             shelf.reader.lock().unwrap_or_else(PoisonError::into_inner).clone()
         });
         let segments = view.segments;
-        Ok(Self { repository, records, problems, segments, reader: Mutex::new(reader), at })
+        Ok(Self { repository, records, segments, reader: Mutex::new(reader), at })
     }
 
     /// Snapshots with files, oldest first.
@@ -186,24 +185,22 @@ impl Shelf {
 }
 
 /// The snapshots of a view; what was read before is not read again, for snapshots never change.
-#[expect(clippy::type_complexity, reason = "a list of results, split")]
 fn records(
     repository: &Repository,
     view: &View,
     before: Option<&Shelf>,
-) -> (Arc<Vec<SnapshotRecord>>, Vec<(String, String)>) {
+) -> Arc<Vec<SnapshotRecord>> {
     let known: HashMap<ObjectHash, &SnapshotRecord> = before
         .map(|shelf| shelf.records.iter().map(|record| (record.outcome_hash, record)).collect())
         .unwrap_or_default();
     let has_all = view.live.len() == known.len()
         && view.live.iter().all(|live| known.contains_key(&live.hash));
     if let Some(shelf) = before.filter(|_| has_all) {
-        return (Arc::clone(&shelf.records), Vec::new());
+        return Arc::clone(&shelf.records);
     }
     let reader = repository.reader(Arc::new(Index::new()));
-    let (mut records, mut problems) = (Vec::with_capacity(view.live.len()), Vec::new());
-    for live in &view.live {
-        let read = match known.get(&live.hash) {
+    let read = |live: &Live| {
+        match known.get(&live.hash) {
             Some(record) => Ok((*record).clone()),
             None => reader.snapshot(live).map(|snapshot| SnapshotRecord {
                 id: live.stamp.session,
@@ -211,12 +208,10 @@ fn records(
                 outcome_hash: live.hash,
                 snapshot,
             }),
-        };
-        match read {
-            Ok(record) => records.push(record),
-            Err(error) => problems.push((live.name(), error.to_string())),
         }
-    }
+    };
+    let mut records: Vec<SnapshotRecord> =
+        view.live.iter().filter_map(|live| read(live).ok()).collect();
     records.sort_by_key(|r| (r.snapshot.started_ms, r.stamp.sequence, r.id));
-    (Arc::new(records), problems)
+    Arc::new(records)
 }

@@ -10,6 +10,7 @@ use crate::answer::log::LogLine;
 use crate::gate::Needs;
 use crate::problem::ErrorDocument;
 use crate::route::{self, Gives, Route};
+use crate::token::Role;
 
 /// What is sent of alerts as an event.
 #[derive(JsonSchema)]
@@ -74,6 +75,7 @@ fn operation(route: &Route, generator: &mut SchemaGenerator) -> Value {
         "responses": responses(route, generator),
         "x-role": match route.needs {
             Needs::Nobody => "nobody",
+            Needs::Figures => Role::Read.word(),
             Needs::Token(role) => role.word(),
         },
     });

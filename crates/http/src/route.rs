@@ -213,6 +213,16 @@ fn overview() -> Vec<Route> {
             answer::overview::openapi,
         )
         .by_nobody(),
+        Route {
+            needs: Needs::Figures,
+            ..Route::bytes(
+                "/metrics",
+                "Figures for Prometheus; without a token where `http.metrics-open` is set.",
+                &[],
+                "text/plain",
+                answer::overview::metrics,
+            )
+        },
     ]
 }
 

@@ -2,6 +2,7 @@
 
 mod axon;
 mod configuration;
+mod dashboard;
 mod documents;
 mod errors;
 mod guts;

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use nodekeep_service::fleet::gather::Stored;
 use nodekeep_service::fleet::overview::{Detail, Overview};
+use nodekeep_service::metrics::exposition;
 
 use crate::call::{Call, Reply};
 use crate::house::House;
@@ -105,6 +106,15 @@ pub fn node(call: &Call) -> Result<Detail, Problem> {
     let kept = call.house.overviews.kept(&call.house)?;
     let found = call.house.site.fleet.node(&kept.stored, call.param("name"))?;
     found.ok_or_else(|| Problem::not_found("there is no node of this name"))
+}
+
+/// `GET /metrics`.
+pub fn metrics(call: &Call) -> Result<Reply, Problem> {
+    let kept = call.house.overviews.kept(&call.house)?;
+    let mut response = Response::new(exposition(&kept.overview).into());
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(Reply::Whole(response))
 }
 
 /// `GET /openapi.json`.
