@@ -5,15 +5,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use nodekeep_http::assets::Assets;
 use nodekeep_http::settings::Terms;
-use nodekeep_http::{Problem, Server, Site};
+use nodekeep_http::{Fleet, Problem, Server, Site};
 use nodekeep_service::daemon::Event;
+use nodekeep_service::fleet::gather::{Sources, Stored};
+use nodekeep_service::fleet::overview::{Detail, Overview};
 
 use super::{RoleArg, host, launch};
 use crate::commands::schedule;
 use crate::error::Result;
 use crate::exit;
+use crate::nodes;
 use crate::session::{App, Need};
 use crate::settings::Settings;
 
@@ -86,6 +90,7 @@ impl Web {
             version: env!("CARGO_PKG_VERSION"),
             role: self.role.role(),
             program,
+            fleet: Box::new(Looker { app: self.app.clone() }),
             channels: Box::new(move || {
                 Settings::channels(&config).unwrap_or_else(|_| known.clone())
             }),
@@ -96,6 +101,39 @@ impl Web {
                 Err(error) => Err(problem(&error)),
             }),
         })
+    }
+}
+
+/// Looks at the fleet with this machine's settings.
+struct Looker {
+    app: App,
+}
+
+impl Looker {
+    fn with<T>(
+        &self,
+        ask: impl FnOnce(&Sources<'_>) -> nodekeep_service::error::Result<T>,
+    ) -> std::result::Result<T, Problem> {
+        let looked = || -> Result<T> {
+            let opened = self.app.open(Need::Look)?;
+            let state = nodes::state(&self.app);
+            Ok(ask(&crate::fleet::sources(&self.app, &opened, &state)?)?)
+        };
+        looked().map_err(|error| problem(&error))
+    }
+}
+
+impl Fleet for Looker {
+    fn stored(&self) -> std::result::Result<Stored, Problem> {
+        self.with(|sources| Stored::read(sources.repository))
+    }
+
+    fn overview(&self, stored: &Stored) -> std::result::Result<Overview, Problem> {
+        self.with(|sources| sources.overview_of(stored, Timestamp::now()))
+    }
+
+    fn node(&self, stored: &Stored, name: &str) -> std::result::Result<Option<Detail>, Problem> {
+        self.with(|sources| sources.node_of(stored, name, Timestamp::now()))
     }
 }
 
