@@ -4,6 +4,8 @@ mod axon;
 mod configuration;
 mod documents;
 mod errors;
+mod fleet;
+mod guard;
 mod guts;
 mod healing;
 mod help;

@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod channel;
 pub mod condition;
 pub mod desk;
+pub mod fleet;
 mod http;
 mod mail;
 pub mod outbox;
