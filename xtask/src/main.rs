@@ -12,6 +12,7 @@ mod dist;
 mod elf;
 mod error;
 mod fuzz;
+mod metrics;
 mod minima;
 mod place;
 mod postgres;
@@ -61,6 +62,8 @@ usage: cargo xtask COMMAND
       --seed N         another sequence of moments (default 1)
   test-axon --upstream DIR  the adapter of Axon against the real one: a clone of achgulp/axon_bbs
       --python FILE    a Python that can run it (default python3)
+  test-metrics         metrics, rules and their tests by promtool, and a real Prometheus that scrapes
+      --bin FILE       this nodekeep instead of building one
   test-minima --node JAR  backups, restores, keys and serving against the real Minima node, in a network of its own
       --only a,b       only these stories
       --bin FILE       this nodekeep instead of building one
@@ -108,6 +111,7 @@ fn run(mut words: Vec<OsString>) -> Result<(), Error> {
         "simulate" => simulate::run(words),
         "test-ceph" => cluster::test_ceph(words),
         "test-axon" => axon::run(words),
+        "test-metrics" => metrics::run(words),
         "test-minima" => minima::run(words),
         "test-postgres" => postgres::run(words),
         "test-dashboard" => dashboard::run(words),

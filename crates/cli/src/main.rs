@@ -6,6 +6,7 @@ mod commands;
 mod copies;
 mod error;
 mod exit;
+mod fleet;
 mod home;
 mod interrupt;
 mod mount;

@@ -1,8 +1,8 @@
 //! Progress of long work: a moving bar on a terminal, a plain line now and then elsewhere.
 
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, PoisonError};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};

@@ -2,6 +2,7 @@
 
 pub mod keys;
 mod remote;
+mod wanted;
 
 use std::env;
 use std::fs;
@@ -9,6 +10,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use nodekeep_http::settings::Settings as Web;
+use nodekeep_service::fleet::targets::Targets;
+use nodekeep_service::metrics::push::Gateway;
 use nodekeep_service::notify::channel::{Channel, Written};
 use toml::{Table, Value};
 
@@ -48,6 +51,16 @@ pub struct Settings {
     pub notify: Vec<Channel>,
     /// Where the daemon's dashboard listens, and to whom.
     pub http: Web,
+    /// What is wanted of nodes.
+    pub targets: Targets,
+    /// Bytes that fit where the repository is, as a person set it.
+    pub capacity: Option<u64>,
+    /// Whether each backup of a node is verified.
+    pub verify_backups: bool,
+    /// Whether a node is backed up before it is deployed.
+    pub pre_deployment_backup: bool,
+    /// Where metrics are pushed to.
+    pub metrics: Gateway,
     /// The most that keys are used for.
     pub role: Option<RoleArg>,
     /// Whether the user said that nobody else works on the repository now.
@@ -91,6 +104,17 @@ impl Settings {
         }
     }
 
+    /// What is wanted of nodes, as the file says now.
+    ///
+    /// # Errors
+    /// Names what cannot be used.
+    pub fn targets(path: &Path) -> Result<Targets> {
+        match ConfigFile::read(path, false)? {
+            Some(file) => file.targets(),
+            None => Ok(Targets::default()),
+        }
+    }
+
     fn apply_file(&mut self, file: &ConfigFile) -> Result<()> {
         self.repo = file.text("repo")?.map(|text| expand(&text));
         self.identity = file.text("identity")?.map(|text| expand(&text).into());
@@ -104,6 +128,11 @@ impl Settings {
         self.color = file.flag("color")?.unwrap_or(true);
         self.notify = file.channels()?;
         self.http = file.web()?;
+        self.targets = file.targets()?;
+        self.verify_backups = file.flag("verify-backups")?.unwrap_or(false);
+        self.pre_deployment_backup = file.flag("pre-deployment-backup")?.unwrap_or(false);
+        self.metrics = file.table("metrics")?;
+        self.capacity = file.rate("capacity")?.map(|bytes| bytes.get() as u64);
         self.remote.apply_file(file)
     }
 
@@ -342,6 +371,10 @@ mod tests {
             ("exclude = '*.tmp'", "`exclude` must be a list"),
             ("repo = ", "config.toml: TOML parse error"),
             ("limit-upload = '10 furlongs'", "`limit-upload` must be bytes per second"),
+            ("targets = { rpo = '1 h' }", "`1 h` is no span of time"),
+            ("[targets]\nrop = '1h'", "unknown field `rop`"),
+            ("[nodes]\nguts = 'x'", "guts"),
+            ("capacity = 5", "`capacity` must be bytes in quotes"),
             ("s3-endpiont = 'x'", "unknown key `s3-endpiont`"),
             ("[http]\nlisten = 7717", "`http.listen` must be a text"),
             ("[http]\nlisten = '0.0.0.0:80'", "there is no TLS"),
@@ -353,6 +386,19 @@ mod tests {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{text}: {message}");
         }
+    }
+
+    #[test]
+    fn targets_are_of_all_nodes_or_of_one() {
+        let settings = parse("capacity = '2TB'\n[targets]\nrpo = '1h'\n[nodes.guts]\nrto = '10m'");
+        let settings = settings.unwrap();
+        let secs = |node: &str| {
+            let wanted = settings.targets.of(node);
+            (wanted.rpo.map(|s| s.secs()), wanted.rto.map(|s| s.secs()))
+        };
+        assert_eq!(secs("guts"), (Some(3600), Some(600)));
+        assert_eq!(secs("relay"), (Some(3600), None));
+        assert_eq!(settings.capacity, Some(2_000_000_000_000));
     }
 
     #[test]

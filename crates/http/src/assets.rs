@@ -88,7 +88,9 @@ mod tests {
         fs::write(inside.join("a.txt"), "y").unwrap();
         let assets = Assets::Folder(inside);
         assert_eq!(assets.find("a.txt").unwrap().bytes, b"y");
-        for path in ["../secret.txt", "/etc/passwd.txt", "a.txt/../../secret.txt", "./../secret.txt"] {
+        for path in
+            ["../secret.txt", "/etc/passwd.txt", "a.txt/../../secret.txt", "./../secret.txt"]
+        {
             assert_eq!(assets.find(path), None, "{path}");
         }
     }

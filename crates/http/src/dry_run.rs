@@ -23,8 +23,9 @@ const LOOK: Duration = Duration::from_millis(20);
 /// If it cannot be started, takes too long, or says nothing that can be read.
 pub fn document(launch: &Launch, arguments: &[String]) -> Result<Value, Problem> {
     let output = output(launch, true, arguments)?;
-    serde_json::from_slice(&output)
-        .map_err(|error| Problem::failed(format!("the dry run said nothing that can be read: {error}")))
+    serde_json::from_slice(&output).map_err(|error| {
+        Problem::failed(format!("the dry run said nothing that can be read: {error}"))
+    })
 }
 
 /// Its lines for people.

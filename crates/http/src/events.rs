@@ -184,8 +184,8 @@ impl Seen {
         let mut ended = false;
         self.read(house);
         for (id, (_, record)) in &self.records {
-            let settled = record.ended.is_some()
-                && self.told.get(id).is_some_and(|job| job.ended.is_some());
+            let settled =
+                record.ended.is_some() && self.told.get(id).is_some_and(|job| job.ended.is_some());
             if settled {
                 continue;
             }
@@ -207,7 +207,8 @@ impl Seen {
         let mut there = Vec::new();
         for entry in entries {
             let name = entry.file_name();
-            let id = name.to_str().and_then(|name| name.strip_suffix(".json")?.parse::<JobId>().ok());
+            let id =
+                name.to_str().and_then(|name| name.strip_suffix(".json")?.parse::<JobId>().ok());
             let time = entry.metadata().and_then(|metadata| metadata.modified());
             let (Some(id), Ok(time)) = (id, time) else { continue };
             there.push(id.clone());

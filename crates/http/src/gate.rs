@@ -38,7 +38,8 @@ impl From<TokenError> for Problem {
 /// # Errors
 /// 400 without a host, 421 for another's.
 pub fn check_host(terms: &Terms, parts: &Parts) -> Result<(), Problem> {
-    let host = host(parts).ok_or_else(|| Problem::usage("the request names no host, or several"))?;
+    let host =
+        host(parts).ok_or_else(|| Problem::usage("the request names no host, or several"))?;
     if terms.knows(host) {
         return Ok(());
     }
@@ -64,7 +65,12 @@ fn host(parts: &Parts) -> Option<&str> {
 ///
 /// # Errors
 /// 401 without a token or session that holds, 403 if its role is less or a change is not proved to be meant, 429 for too many tries.
-pub fn admit(house: &House, parts: &Parts, peer: IpAddr, needs: Needs) -> Result<Option<Who>, Problem> {
+pub fn admit(
+    house: &House,
+    parts: &Parts,
+    peer: IpAddr,
+    needs: Needs,
+) -> Result<Option<Who>, Problem> {
     let changes = parts.method != Method::GET && parts.method != Method::HEAD;
     if changes {
         check_origin(parts)?;
@@ -144,7 +150,8 @@ fn too_many(message: &str) -> Problem {
 /// The id of the session in the cookies.
 pub fn cookie(headers: &HeaderMap) -> Option<&str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let mut pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut pairs =
+        lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
 }
 
@@ -164,5 +171,7 @@ fn check_csrf(headers: &HeaderMap, csrf: &str) -> Result<(), Problem> {
     if blake3::hash(sent) == blake3::hash(csrf.as_bytes()) {
         return Ok(());
     }
-    Err(Problem::not_allowed("a change by session needs the header X-Nodekeep-Csrf of that session"))
+    Err(Problem::not_allowed(
+        "a change by session needs the header X-Nodekeep-Csrf of that session",
+    ))
 }

@@ -113,9 +113,10 @@ impl Library {
         let asked = Instant::now();
         let _alone = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.held();
-        if let Some(shelf) = before.as_ref().filter(|shelf| {
-            shelf.at >= asked || (!fresh.is_zero() && shelf.at.elapsed() < fresh)
-        }) {
+        if let Some(shelf) = before
+            .as_ref()
+            .filter(|shelf| shelf.at >= asked || (!fresh.is_zero() && shelf.at.elapsed() < fresh))
+        {
             return Ok(Arc::clone(shelf));
         }
         let repository = match &before {
@@ -137,9 +138,8 @@ impl Shelf {
             false => Default::default(),
         };
         let same = before.filter(|shelf| shelf.segments == view.segments);
-        let reader = same.and_then(|shelf| {
-            shelf.reader.lock().unwrap_or_else(PoisonError::into_inner).clone()
-        });
+        let reader = same
+            .and_then(|shelf| shelf.reader.lock().unwrap_or_else(PoisonError::into_inner).clone());
         let segments = view.segments;
         Ok(Self { repository, records, segments, reader: Mutex::new(reader), at })
     }
@@ -156,7 +156,8 @@ impl Shelf {
     pub fn snapshot(&self, id: &str) -> Result<&SnapshotRecord, Problem> {
         let is_start = (4..=32).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_hexdigit());
         let id = id.to_ascii_lowercase();
-        let mut found = self.snapshots().filter(|record| is_start && record.id.hex().starts_with(&id));
+        let mut found =
+            self.snapshots().filter(|record| is_start && record.id.hex().starts_with(&id));
         match (found.next(), found.next()) {
             (Some(record), None) => Ok(record),
             (None, _) => Err(Problem::not_found("there is no such snapshot")
@@ -199,16 +200,14 @@ fn records(
         return Arc::clone(&shelf.records);
     }
     let reader = repository.reader(Arc::new(Index::new()));
-    let read = |live: &Live| {
-        match known.get(&live.hash) {
-            Some(record) => Ok((*record).clone()),
-            None => reader.snapshot(live).map(|snapshot| SnapshotRecord {
-                id: live.stamp.session,
-                stamp: live.stamp,
-                outcome_hash: live.hash,
-                snapshot,
-            }),
-        }
+    let read = |live: &Live| match known.get(&live.hash) {
+        Some(record) => Ok((*record).clone()),
+        None => reader.snapshot(live).map(|snapshot| SnapshotRecord {
+            id: live.stamp.session,
+            stamp: live.stamp,
+            outcome_hash: live.hash,
+            snapshot,
+        }),
     };
     let mut records: Vec<SnapshotRecord> =
         view.live.iter().filter_map(|live| read(live).ok()).collect();

@@ -99,7 +99,9 @@ fn name(route: &Route) -> String {
 fn parameters(route: &Route) -> Vec<Value> {
     let parts = route.path.split('/').filter_map(|part| {
         let name = part.strip_prefix('{')?.strip_suffix('}')?;
-        Some(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+        Some(
+            json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }),
+        )
     });
     let query = route.query.iter().map(|param| {
         let kind = if param.name == "limit" { "integer" } else { "string" };

@@ -95,7 +95,16 @@ impl Route {
     ) -> Self {
         let gives = Gives::Document(StatusCode::OK, schema::<T>);
         let work = move |call: &Call| Reply::json(StatusCode::OK, &work(call)?);
-        Self { method: Method::GET, path, needs: READ, about, query, takes: None, gives, work: Arc::new(work) }
+        Self {
+            method: Method::GET,
+            path,
+            needs: READ,
+            about,
+            query,
+            takes: None,
+            gives,
+            work: Arc::new(work),
+        }
     }
 
     /// Something to be done, with a document of what is meant.
@@ -149,7 +158,16 @@ impl Route {
         work: fn(&Call) -> Result<Reply, Problem>,
     ) -> Self {
         let gives = Gives::Bytes(kind);
-        Self { method: Method::GET, path, needs: READ, about, query, takes: None, gives, work: Arc::new(work) }
+        Self {
+            method: Method::GET,
+            path,
+            needs: READ,
+            about,
+            query,
+            takes: None,
+            gives,
+            work: Arc::new(work),
+        }
     }
 
     fn by_nobody(self) -> Self {
@@ -182,7 +200,13 @@ fn session() -> Vec<Route> {
         work: Arc::new(answer::session::end),
         ..begin.clone()
     };
-    let live = Route::bytes("/livez", "Says `ok` while the server answers.", &[], "text/plain", answer::session::live);
+    let live = Route::bytes(
+        "/livez",
+        "Says `ok` while the server answers.",
+        &[],
+        "text/plain",
+        answer::session::live,
+    );
     vec![
         begin,
         Route::get("/api/v1/session", "Who asks.", &[], answer::session::show),

@@ -39,7 +39,8 @@ pub fn of(house: &Arc<House>) -> Router {
             _ => MethodFilter::GET,
         };
         let (path, house, route) = (route.path, Arc::clone(house), Arc::new(route));
-        let answer = move |request: Request| dispatch(Arc::clone(&house), Arc::clone(&route), request);
+        let answer =
+            move |request: Request| dispatch(Arc::clone(&house), Arc::clone(&route), request);
         router = router.route(path, on(filter, answer));
     }
     let (first, below) = (Arc::clone(house), Arc::clone(house));
@@ -75,7 +76,11 @@ async fn dispatch(house: Arc<House>, route: Arc<Route>, request: Request) -> Res
     answered.unwrap_or_else(|problem| refusal(&problem))
 }
 
-async fn handle(house: Arc<House>, route: Arc<Route>, request: Request) -> Result<Response, Problem> {
+async fn handle(
+    house: Arc<House>,
+    route: Arc<Route>,
+    request: Request,
+) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let peer = parts.extensions.get::<SocketAddr>().copied();
     let peer = peer.ok_or_else(|| Problem::failed("the client has no address"))?.ip();

@@ -42,7 +42,9 @@ pub struct Terms {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SettingsError {
     /// No address and port.
-    #[error("`http.listen` is `{text}`: it must be an address with a port, such as 127.0.0.1:7717 or [::1]:7717, or off")]
+    #[error(
+        "`http.listen` is `{text}`: it must be an address with a port, such as 127.0.0.1:7717 or [::1]:7717, or off"
+    )]
     Listen {
         /// What was set.
         text: String,
@@ -51,13 +53,17 @@ pub enum SettingsError {
     #[error("`http.tls-cert` and `http.tls-key` go together: set both, or neither")]
     HalfTls,
     /// In clear beyond this machine.
-    #[error("`http.listen` is {listen}, which others on the network reach, and there is no TLS: tokens would pass in clear. Set http.tls-cert and http.tls-key; or, behind a proxy that has TLS, http.plain = true")]
+    #[error(
+        "`http.listen` is {listen}, which others on the network reach, and there is no TLS: tokens would pass in clear. Set http.tls-cert and http.tls-key; or, behind a proxy that has TLS, http.plain = true"
+    )]
     InClear {
         /// What was set.
         listen: SocketAddr,
     },
     /// Others on the network would read figures.
-    #[error("`http.metrics-open` gives figures without a token, which is for loopback only, and `http.listen` is {listen}. Leave it out, and give Prometheus a token with the role read")]
+    #[error(
+        "`http.metrics-open` gives figures without a token, which is for loopback only, and `http.listen` is {listen}. Leave it out, and give Prometheus a token with the role read"
+    )]
     OpenMetrics {
         /// What was set.
         listen: SocketAddr,

@@ -42,9 +42,9 @@ struct Pipe {
 
 impl Pipe {
     fn send(&self, piece: io::Result<Bytes>) -> io::Result<()> {
-        let sent = self.handle.block_on(async {
-            tokio::time::timeout(PATIENCE, self.sender.send(piece)).await
-        });
+        let sent = self
+            .handle
+            .block_on(async { tokio::time::timeout(PATIENCE, self.sender.send(piece)).await });
         match sent {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),

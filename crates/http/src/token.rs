@@ -53,13 +53,17 @@ pub struct Token {
 #[derive(Debug, Error)]
 pub enum TokenError {
     /// The name cannot be one.
-    #[error("`{name}` cannot name a token: use 1 to 64 letters, digits, dots, dashes and underscores")]
+    #[error(
+        "`{name}` cannot name a token: use 1 to 64 letters, digits, dots, dashes and underscores"
+    )]
     Name {
         /// What was given.
         name: String,
     },
     /// The name is taken.
-    #[error("there is a token `{name}` already; remove it first: nodekeep daemon token remove {name}")]
+    #[error(
+        "there is a token `{name}` already; remove it first: nodekeep daemon token remove {name}"
+    )]
     Exists {
         /// Which.
         name: String,

@@ -54,8 +54,7 @@ fn with_node() -> Bed {
 impl Daemon {
     fn start(bed: &Bed, role: &str) -> Self {
         let mut command = bed.command(&["daemon", "run", "--json", "--role", role]);
-        let mut child =
-            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, events) = channel();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         spawn(move || {

@@ -5,6 +5,8 @@ mod configuration;
 mod dashboard;
 mod documents;
 mod errors;
+mod fleet;
+mod guard;
 mod guts;
 mod healing;
 mod help;

@@ -64,7 +64,11 @@ pub fn list(call: &Call) -> Result<Page<CertificateDocument>, Problem> {
         .filter_map(|(record, signed)| Some((record, signed.open_for(roster, &id).ok()?)))
         .collect();
     found.sort_by(|(_, a), (_, b)| b.at.cmp(&a.at));
-    Ok(Page::of(found.into_iter().map(|(id, certificate)| document(id, certificate)), offset, limit))
+    Ok(Page::of(
+        found.into_iter().map(|(id, certificate)| document(id, certificate)),
+        offset,
+        limit,
+    ))
 }
 
 fn document(id: SnapshotId, certificate: Certificate) -> CertificateDocument {

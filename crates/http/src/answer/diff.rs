@@ -83,7 +83,8 @@ impl Summary {
             ChangeKind::Removed => self.removed += 1,
             _ => self.changed += 1,
         }
-        let file = |entry: &Option<nodekeep_repo::tree::Entry>| entry.as_ref().map_or(0, |e| e.size());
+        let file =
+            |entry: &Option<nodekeep_repo::tree::Entry>| entry.as_ref().map_or(0, |e| e.size());
         let (before, after) = (file(&change.before), file(&change.after));
         self.bytes_added += after.saturating_sub(before);
         self.bytes_removed += before.saturating_sub(after);

@@ -50,9 +50,7 @@ pub fn send(call: &Call) -> Result<Reply, Problem> {
             });
             Ok(answer(body, Some(size), &name, "application/octet-stream"))
         }
-        Kind::Directory { .. } => {
-            Err(Problem::usage("this is a folder: ask for it with as=tar"))
-        }
+        Kind::Directory { .. } => Err(Problem::usage("this is a folder: ask for it with as=tar")),
         _ => Err(Problem::usage("this is no file, and has no bytes")),
     }
 }
@@ -72,10 +70,8 @@ fn answer(body: Body, length: Option<u64>, name: &[u8], kind: &'static str) -> R
     let name = encoded(name).replace('/', "%2F");
     let disposition = format!("attachment; filename*=UTF-8''{name}");
     let plain = HeaderValue::from_static("attachment");
-    headers.insert(
-        header::CONTENT_DISPOSITION,
-        HeaderValue::from_str(&disposition).unwrap_or(plain),
-    );
+    headers
+        .insert(header::CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).unwrap_or(plain));
     if let Some(length) = length {
         headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }

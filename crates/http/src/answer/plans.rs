@@ -141,7 +141,8 @@ impl Plans {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.retain(|_, plan| plan.since.elapsed() < HOLDS);
         if waiting.len() >= MOST {
-            let oldest = waiting.iter().min_by_key(|(_, plan)| plan.since).map(|(id, _)| id.clone());
+            let oldest =
+                waiting.iter().min_by_key(|(_, plan)| plan.since).map(|(id, _)| id.clone());
             oldest.and_then(|id| waiting.remove(&id));
         }
         waiting.insert(id.clone(), plan);
@@ -167,7 +168,9 @@ pub fn check_role(house: &House, needed: Power) -> Result<(), Problem> {
     if needed <= house.site.role {
         return Ok(());
     }
-    Err(Problem::role("this daemon runs as a writer: it backs up and looks at health, and can do nothing that reads snapshots"))
+    Err(Problem::role(
+        "this daemon runs as a writer: it backs up and looks at health, and can do nothing that reads snapshots",
+    ))
 }
 
 /// `POST /plans`.
@@ -201,10 +204,15 @@ pub fn make(call: &Call, wish: PlanWish) -> Result<PlanDocument, Problem> {
 pub fn confirm(call: &Call, sent: Confirmed) -> Result<Job, Problem> {
     let house = &call.house;
     let gone = || {
-        Problem::new(axum::http::StatusCode::GONE, "not-found", "this plan is gone, or was started already")
-            .hint("Ask for it again: POST /api/v1/plans")
+        Problem::new(
+            axum::http::StatusCode::GONE,
+            "not-found",
+            "this plan is gone, or was started already",
+        )
+        .hint("Ask for it again: POST /api/v1/plans")
     };
-    let plan = house.plans.find(&sent.plan).filter(|plan| plan.by == call.name()).ok_or_else(gone)?;
+    let plan =
+        house.plans.find(&sent.plan).filter(|plan| plan.by == call.name()).ok_or_else(gone)?;
     if call.role().is_none_or(|role| role < plan.needs) {
         return Err(Problem::not_allowed("this token may not start this"));
     }
@@ -232,9 +240,7 @@ fn deed(house: &House, wish: &PlanWish) -> Result<Deed, Problem> {
         Action::Health => registered().map(|()| Deed::Health)?,
         Action::Verify => Deed::Verify { snapshot: snapshot(house, wish)? },
         Action::Drill => Deed::Drill { snapshot: snapshot(house, wish)? },
-        Action::Restore => {
-            Deed::Restore { snapshot: snapshot(house, wish)?, to: wish.to.clone() }
-        }
+        Action::Restore => Deed::Restore { snapshot: snapshot(house, wish)?, to: wish.to.clone() },
     })
 }
 
@@ -366,7 +372,12 @@ fn held(house: &House, id: &str) -> Result<Vec<String>, Problem> {
 }
 
 /// What the program itself says that a restore would do.
-fn restore(house: &House, wish: &Wish, in_place: bool, plan: &mut PlanDocument) -> Result<(), Problem> {
+fn restore(
+    house: &House,
+    wish: &Wish,
+    in_place: bool,
+    plan: &mut PlanDocument,
+) -> Result<(), Problem> {
     let known = State::new(house.site.folder.clone()).names()?.contains(&wish.node);
     if in_place && !known {
         plan.possible = false;
@@ -390,7 +401,8 @@ fn restore(house: &House, wish: &Wish, in_place: bool, plan: &mut PlanDocument) 
         plan.fence = Some(fence);
     } else if document["needs_force"] == Value::Bool(true) {
         plan.possible = false;
-        plan.why_not = Some("files that exist there would be replaced: name an empty folder".to_owned());
+        plan.why_not =
+            Some("files that exist there would be replaced: name an empty folder".to_owned());
     }
     Ok(())
 }

@@ -27,14 +27,24 @@ fn newest(house: &House, back: usize) -> String {
 fn every_list_is_as_it_is_described() {
     let house = House::new();
     for path in [
-        "overview", "snapshots", "growth", "jobs", "schedules", "certificates", "notifications",
-        "log", "session",
+        "overview",
+        "snapshots",
+        "growth",
+        "jobs",
+        "schedules",
+        "certificates",
+        "notifications",
+        "log",
+        "session",
     ] {
         let path = format!("/api/v1/{path}");
         get(&house, &path, &path);
     }
     let overview = get(&house, "/api/v1/overview", "/api/v1/overview");
-    assert_eq!((&overview["role"], &overview["repository"]["snapshots"]), (&json!("owner"), &json!(3)));
+    assert_eq!(
+        (&overview["role"], &overview["repository"]["snapshots"]),
+        (&json!("owner"), &json!(3))
+    );
     let missing = house.client().get("/api/v1/nodes/none");
     check("get", "/api/v1/nodes/{name}", missing.status, &missing.json());
     assert_eq!(missing.status, 404);
@@ -50,7 +60,8 @@ fn lists_are_turned_page_by_page() {
     let mut turned = Vec::new();
     let mut after = String::new();
     loop {
-        let page = get(&house, &format!("/api/v1/snapshots?limit=1&after={after}"), "/api/v1/snapshots");
+        let page =
+            get(&house, &format!("/api/v1/snapshots?limit=1&after={after}"), "/api/v1/snapshots");
         turned.push(page["items"][0]["id"].as_str().unwrap().to_owned());
         match page["next"].as_str() {
             Some(next) => after = next.to_owned(),
@@ -71,17 +82,23 @@ fn folders_are_listed_and_files_are_sent() {
     let roots = get(&house, &format!("/api/v1/snapshots/{id}/tree"), route);
     assert_eq!(roots["items"][0]["path"], json!(data));
     let names = get(&house, &format!("/api/v1/snapshots/{id}/tree?path={data}"), route);
-    let odd = names["items"].as_array().unwrap().iter().find(|item| {
-        item["name"].as_str().unwrap().starts_with("b\u{fffd}")
-    });
+    let odd = names["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|item| item["name"].as_str().unwrap().starts_with("b\u{fffd}"));
     let odd = odd.unwrap()["path"].as_str().unwrap();
     assert!(odd.ends_with("/b%FF%20%25%3F%23"), "{odd}");
     let file = house.client().get(&format!("/api/v1/snapshots/{id}/file?path={odd}"));
     assert_eq!((file.status, file.body.as_slice()), (200, b"odd".as_slice()));
-    assert_eq!(file.header("content-disposition"), Some("attachment; filename*=UTF-8''b%FF%20%25%3F%23"));
+    assert_eq!(
+        file.header("content-disposition"),
+        Some("attachment; filename*=UTF-8''b%FF%20%25%3F%23")
+    );
     let big = house.client().get(&format!("/api/v1/snapshots/{id}/file?path={data}/big"));
     assert_eq!((big.body.len(), big.header("content-length")), (3 << 20, Some("3145728")));
-    let page = house.client().get(&format!("/api/v1/snapshots/{id}/file?path={data}/sub/page.html"));
+    let page =
+        house.client().get(&format!("/api/v1/snapshots/{id}/file?path={data}/sub/page.html"));
     assert_eq!(page.header("content-type"), Some("application/octet-stream"));
     let folder = house.client().get(&format!("/api/v1/snapshots/{id}/file?path={data}/sub"));
     assert_eq!((folder.status, folder.code().as_str()), (400, "usage"));
@@ -128,7 +145,10 @@ fn a_writers_daemon_says_that_it_cannot_read() {
         assert!(answer.json()["error"]["hint"].as_str().unwrap().contains("keeper"));
     }
     let overview = get(&house, "/api/v1/overview", "/api/v1/overview");
-    assert_eq!((&overview["role"], &overview["repository"]["snapshots"]), (&json!("writer"), &Value::Null));
+    assert_eq!(
+        (&overview["role"], &overview["repository"]["snapshots"]),
+        (&json!("writer"), &Value::Null)
+    );
     let drill = house.client().post("/api/v1/plans", &json!({ "action": "drill", "node": "n" }));
     assert_eq!(drill.code(), "role");
 }

@@ -11,7 +11,9 @@ use crate::house::{House, Plan};
 fn nobody_sees_anything_without_a_token() {
     let house = House::new();
     let nobody = house.nobody();
-    for path in ["overview", "snapshots", "jobs", "events", "diff", "log", "session", "certificates"] {
+    for path in
+        ["overview", "snapshots", "jobs", "events", "diff", "log", "session", "certificates"]
+    {
         let answer = nobody.get(&format!("/api/v1/{path}"));
         assert_eq!((answer.status, answer.code().as_str()), (401, "wrong-key"), "{path}");
     }
@@ -54,7 +56,8 @@ fn a_session_needs_its_proof_for_changes() {
     let pair = cookie.split(';').next().unwrap();
     let shown = nobody.ask("GET", "/api/v1/session", &[("Cookie", pair)], b"");
     assert_eq!(shown.json()["name"], "me");
-    let end = |headers: &[(&str, &str)]| nobody.ask("DELETE", "/api/v1/session", headers, b"").status;
+    let end =
+        |headers: &[(&str, &str)]| nobody.ask("DELETE", "/api/v1/session", headers, b"").status;
     let host = house.address().to_string();
     let ours = format!("http://{host}");
     assert_eq!(end(&[("Cookie", pair)]), 403, "without the proof");
@@ -81,7 +84,8 @@ fn a_removed_token_ends_its_sessions() {
 #[test]
 fn requests_under_another_name_are_not_for_us() {
     let house = House::new();
-    let ask = |host: &str| house.client().ask("GET", "/api/v1/session", &[("Host", host)], b"").status;
+    let ask =
+        |host: &str| house.client().ask("GET", "/api/v1/session", &[("Host", host)], b"").status;
     for host in ["evil.example", "127.0.0.1.evil.example", "10.0.0.1:7717", ""] {
         assert!(matches!(ask(host), 400 | 421), "{host}: {}", ask(host));
     }
@@ -90,7 +94,8 @@ fn requests_under_another_name_are_not_for_us() {
     assert_eq!(house.client().send(two).status, 400);
     let none = b"GET /livez HTTP/1.1\r\nConnection: close\r\n\r\n";
     assert_eq!(house.client().send(none).status, 400);
-    let other = b"GET http://evil.example/livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let other =
+        b"GET http://evil.example/livez HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_eq!(house.client().send(other).status, 400);
 }
 
@@ -168,7 +173,8 @@ fn bodies_must_be_small_and_json() {
         format!("4000\r\n{}\r\n", " ".repeat(0x4000)).repeat(8)
     );
     assert_eq!(client.send(endless.as_bytes()).status, 413);
-    let heads = format!("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-A: {}\r\n\r\n", "a".repeat(64 * 1024));
+    let heads =
+        format!("GET /livez HTTP/1.1\r\nHost: localhost\r\nX-A: {}\r\n\r\n", "a".repeat(64 * 1024));
     assert!(matches!(client.send(heads.as_bytes()).status, 431 | 400 | 0));
     assert_eq!(client.get("/livez").status, 200, "and it lives on");
 }
@@ -179,7 +185,15 @@ fn with_tls_a_cookie_is_for_tls_only() {
     let folder = tempfile::tempdir().unwrap();
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     let made = std::process::Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+        ])
         .args(["-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
         .arg("-keyout")
         .arg(&key)

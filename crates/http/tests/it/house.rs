@@ -20,8 +20,8 @@ use nodekeep_service::copies::Distance;
 use nodekeep_service::fleet::gather::{Place, Sources, Stored};
 use nodekeep_service::fleet::overview::{Detail, Overview};
 use nodekeep_service::jobs::runner::Launch;
-use nodekeep_service::notify::channel::{Body, Channel, Secret, Transport};
 use nodekeep_service::notify::Topic;
+use nodekeep_service::notify::channel::{Body, Channel, Secret, Transport};
 use nodekeep_service::schedule::job::Role;
 use nodekeep_service::state::State;
 use nodekeep_store::Store;
@@ -101,8 +101,7 @@ impl Plan {
         let is_writer = self.role == Role::Writer;
         let entropy = owner.clone();
         let open = Arc::new(move || {
-            let credential =
-                Some(nodekeep_repo::keys::Credential::from_text(&credential).unwrap());
+            let credential = Some(nodekeep_repo::keys::Credential::from_text(&credential).unwrap());
             let owner = (!is_writer).then(|| entropy.clone());
             let keys = Keys { owner, credential, ..Keys::default() };
             Repository::open(Store::local(place.clone()), &keys, None).map_err(Problem::from)
@@ -150,7 +149,10 @@ impl<F> Face<F>
 where
     F: Fn() -> Result<Repository, Problem> + Send + Sync,
 {
-    fn with<T>(&self, ask: impl FnOnce(&Sources<'_>) -> nodekeep_service::error::Result<T>) -> Result<T, Problem> {
+    fn with<T>(
+        &self,
+        ask: impl FnOnce(&Sources<'_>) -> nodekeep_service::error::Result<T>,
+    ) -> Result<T, Problem> {
         let repository = (self.open)()?;
         let place = Place {
             distance: Distance::OtherHost,

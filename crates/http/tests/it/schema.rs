@@ -105,7 +105,10 @@ fn the_document_is_kept_as_a_file() {
         std::fs::write(path, openapi::text()).unwrap();
     }
     let kept = std::fs::read_to_string(path).unwrap();
-    assert!(kept == openapi::text(), "openapi.json is old: INSTA_UPDATE=always cargo test -p nodekeep-http");
+    assert!(
+        kept == openapi::text(),
+        "openapi.json is old: INSTA_UPDATE=always cargo test -p nodekeep-http"
+    );
 }
 
 #[test]

@@ -195,6 +195,8 @@ pub struct Reason {
     /// A command that helps.
     #[serde(rename = "do")]
     pub remedy: Option<String>,
+    /// Whether it keeps the node from being safe; otherwise it only keeps it from being proven, or is worth knowing.
+    pub risk: bool,
 }
 
 /// What there is to say of a node.
@@ -215,6 +217,8 @@ pub enum Code {
     DrillFailed,
     /// The last check of a snapshot found something wrong.
     VerifyFailed,
+    /// Its data was not checked for longer than the target allows.
+    VerifyOld,
     /// Objects of the repository are damaged.
     Damaged,
     /// Neither the repository nor a copy lies on another host.

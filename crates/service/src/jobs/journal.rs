@@ -1,6 +1,7 @@
 //! What jobs there were: a file for each in `jobs/`, with what the program wrote beside it. A runner holds the job's lock while it lives,
 //! so that a job that nobody works on any more is known for what it is, also after a crash and a reboot.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -87,7 +88,11 @@ impl Journal {
     /// # Errors
     /// As [`Journal::all`].
     pub fn waiting(&self) -> Result<Vec<Record>> {
-        Ok(self.all()?.into_iter().filter(|record| record.waits && record.ended.is_none()).collect())
+        Ok(self
+            .all()?
+            .into_iter()
+            .filter(|record| record.waits && record.ended.is_none())
+            .collect())
     }
 
     /// Asks whoever works on a job to end it; one that waits is ended here.
@@ -98,8 +103,7 @@ impl Journal {
         let record = self.read(id)?;
         if record.waits && record.ended.is_none() {
             let message = Some("it was taken back before it began".to_owned());
-            let ended =
-                Ended { at: Timestamp::now(), code: None, ending: Ending::Failed, message };
+            let ended = Ended { at: Timestamp::now(), code: None, ending: Ending::Failed, message };
             return self.end(book, id, ended);
         }
         if record.ended.is_none() {
@@ -148,7 +152,32 @@ impl Journal {
     /// # Errors
     /// As [`Journal::all`].
     pub fn open(&self) -> Result<Vec<Record>> {
-        Ok(self.all()?.into_iter().filter(|record| record.ended.is_none() && !record.waits).collect())
+        Ok(self
+            .all()?
+            .into_iter()
+            .filter(|record| record.ended.is_none() && !record.waits)
+            .collect())
+    }
+
+    /// The same. Those in `ended` were seen to have one and are not read again; whose end is seen now comes to them.
+    ///
+    /// # Errors
+    /// As [`Journal::all`].
+    pub fn open_besides(&self, ended: &mut BTreeSet<JobId>) -> Result<Vec<Record>> {
+        let ids = self.ids()?;
+        ended.retain(|id| ids.binary_search(id).is_ok());
+        let mut open = Vec::new();
+        for id in ids {
+            if ended.contains(&id) {
+                continue;
+            }
+            let record = self.read(&id)?;
+            match record.ended {
+                Some(_) => _ = ended.insert(id),
+                None => open.push(record),
+            }
+        }
+        Ok(open)
     }
 
     /// One job.
@@ -167,18 +196,19 @@ impl Journal {
             .map_err(|error| Error::State { path, reason: error.to_string() })
     }
 
-    /// Marks jobs that nobody works on and that have no end: their runner was killed. Returns them.
+    /// Marks jobs that nobody works on and that have no end: their runner was killed. Returns the rest.
     ///
     /// # Errors
-    /// If the folder or a file cannot be read or written.
-    pub fn bury(&self, book: &Book) -> Result<Vec<Record>> {
-        let mut buried = Vec::new();
+    /// If a file cannot be read or written.
+    pub fn bury(&self, book: &Book, open: Vec<Record>) -> Result<Vec<Record>> {
+        let mut alive = Vec::new();
         let now = Timestamp::now();
-        for record in self.open()? {
+        for record in open {
             // After the clock was set back a job may lie ahead: then it waits for nothing.
             let is_young =
                 (SignedDuration::ZERO..GRACE).contains(&now.duration_since(record.begun));
             if is_young || self.is_worked_on(&record.id)? {
+                alive.push(record);
                 continue;
             }
             let ended = Ended {
@@ -187,9 +217,9 @@ impl Journal {
                 ending: Ending::Retry,
                 message: Some(LOST.to_owned()),
             };
-            buried.push(self.end(book, &record.id, ended)?);
+            self.end(book, &record.id, ended)?;
         }
-        Ok(buried)
+        Ok(alive)
     }
 
     /// Takes a job for this process.

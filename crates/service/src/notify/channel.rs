@@ -107,7 +107,7 @@ impl Secret {
     ///
     /// # Errors
     /// Why the file cannot be read, in words.
-    pub(super) fn read(&self) -> Result<Zeroizing<String>, String> {
+    pub(crate) fn read(&self) -> Result<Zeroizing<String>, String> {
         match self {
             Self::Given(text) => Ok(text.clone()),
             Self::File(path) => {

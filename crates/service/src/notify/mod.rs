@@ -4,6 +4,7 @@ pub mod alerts;
 pub mod channel;
 pub mod condition;
 pub mod desk;
+pub mod fleet;
 mod http;
 mod mail;
 pub mod outbox;
@@ -18,7 +19,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a message is about; channels choose among these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Topic {
     /// A backup, copy or clean-up failed.

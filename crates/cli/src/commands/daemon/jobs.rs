@@ -55,10 +55,9 @@ impl Jobs {
     }
 
     fn wants(&self, record: &Record) -> bool {
-        let of_schedule =
-            self.schedule.as_ref().is_none_or(|name| {
-                record.schedule.as_ref().is_some_and(|known| known.as_str() == name)
-            });
+        let of_schedule = self.schedule.as_ref().is_none_or(|name| {
+            record.schedule.as_ref().is_some_and(|known| known.as_str() == name)
+        });
         let went_well = record.ended.as_ref().is_none_or(|ended| ended.ending == Ending::Done);
         of_schedule && !(self.failed && went_well)
     }

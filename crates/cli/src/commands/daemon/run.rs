@@ -1,24 +1,32 @@
 //! `nodekeep daemon run`.
 
 use std::path::PathBuf;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use jiff::Timestamp;
+use nodekeep_repo::error::Error as Engine;
 use nodekeep_service::daemon::{Daemon, Event, Terms, Watcher};
 use nodekeep_service::diary::{Diary, Level, Line};
+use nodekeep_service::notify::alerts::Condition;
 use nodekeep_service::notify::channel::Channel;
+use nodekeep_service::notify::fleet::conditions;
 use nodekeep_service::schedule::decide::Ending;
 use sd_notify::NotifyState;
 
 use super::web::Web;
 use super::{RoleArg, host, options, program};
-use crate::commands::schedule;
-use crate::error::Result;
+use crate::commands::{config, schedule};
+use crate::error::{Error, Result};
+use crate::fleet::sources;
 use crate::interrupt;
-use crate::session::App;
+use crate::nodes;
+use crate::session::{App, Need};
 use crate::settings::Settings;
 
+/// How often the fleet is looked at.
+const FLEET_EVERY: Duration = Duration::from_secs(15 * 60);
 /// How often a wish to stop is looked at while there is nothing to do.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -61,7 +69,9 @@ impl Run {
         let channels = app.settings.notify.clone();
         let web = Web::new(app, self.role, self.assets.clone());
         let diary = Diary::open(app.home.data())?;
-        let mut face = Face { app, watchdog: watchdog(), channels, web, diary };
+        let mut fleet = FleetWatch::new(app);
+        fleet.app.settings.role = Some(self.role);
+        let mut face = Face { app, watchdog: watchdog(), channels, web, diary, fleet };
         face.serve();
         tell(&[NotifyState::Ready]);
         daemon.run(&mut face)?;
@@ -88,6 +98,7 @@ struct Face<'a> {
     channels: Vec<Channel>,
     web: Web,
     diary: Diary,
+    fleet: FleetWatch,
 }
 
 impl Face<'_> {
@@ -97,6 +108,49 @@ impl Face<'_> {
             self.happened(&event);
         }
     }
+}
+
+/// Looks at the fleet now and then, beside the loop: a repository that does not answer keeps nothing else from its time.
+struct FleetWatch {
+    /// With the keys of the daemon's role and no others.
+    app: App,
+    looked: Option<Instant>,
+    look: Option<JoinHandle<Result<Vec<Condition>>>>,
+}
+
+impl FleetWatch {
+    fn new(app: &App) -> Self {
+        Self { app: app.clone(), looked: None, look: None }
+    }
+
+    /// What the last look showed, once; begins the next when it is time.
+    fn take(&mut self) -> Option<Result<Vec<Condition>>> {
+        if self.look.as_ref().is_some_and(JoinHandle::is_finished) {
+            return self.look.take().and_then(|look| look.join().ok());
+        }
+        let is_due = self.looked.is_none_or(|looked| looked.elapsed() >= FLEET_EVERY);
+        if self.look.is_none() && is_due {
+            let app = self.app.clone();
+            self.looked = Some(Instant::now());
+            self.look = Some(std::thread::spawn(move || look_at_fleet(&app)));
+        }
+        None
+    }
+}
+
+/// Targets are those of the configuration as it is now.
+fn look_at_fleet(app: &App) -> Result<Vec<Condition>> {
+    let mut app = app.clone();
+    if let Ok(targets) = Settings::targets(&config::file::path(&app)) {
+        app.settings.targets = targets;
+    }
+    let opened = match app.open(Need::Look) {
+        // Nothing was backed up yet.
+        Err(Error::Engine(Engine::NoRepository { .. })) => return Ok(Vec::new()),
+        opened => opened?,
+    };
+    let state = nodes::state(&app);
+    Ok(conditions(&sources(&app, &opened, &state)?.overview(Timestamp::now())?))
 }
 
 impl Watcher for Face<'_> {
@@ -114,13 +168,24 @@ impl Watcher for Face<'_> {
     }
 
     fn channels(&mut self) -> Vec<Channel> {
-        match Settings::channels(&super::super::config::file::path(self.app)) {
+        match Settings::channels(&config::file::path(self.app)) {
             Ok(channels) => self.channels = channels,
             Err(error) => {
                 self.happened(&Event::Trouble { message: error.to_string() });
             }
         }
         self.channels.clone()
+    }
+
+    fn fleet(&mut self) -> Option<Vec<Condition>> {
+        match self.fleet.take()? {
+            Ok(conditions) => Some(conditions),
+            Err(error) => {
+                let message = format!("the fleet cannot be looked at: {error}");
+                self.happened(&Event::Trouble { message });
+                None
+            }
+        }
     }
 
     fn sleep(&mut self, at_most: Duration) -> bool {
@@ -179,7 +244,8 @@ fn sentence(event: &Event) -> String {
                 0 => String::new(),
                 missed => format!(", for {missed} that were missed too"),
             };
-            let by = record.by.as_ref().map_or_else(String::new, |by| format!(", asked for by {by}"));
+            let by =
+                record.by.as_ref().map_or_else(String::new, |by| format!(", asked for by {by}"));
             format!("{} began{again}{missed}{by}: job {}", record.title(), record.id)
         }
         Event::Ended(record) => {
@@ -189,7 +255,8 @@ fn sentence(event: &Event) -> String {
                 Some(Ending::Done) => format!("{} done: job {}", record.title(), record.id),
                 Some(Ending::Retry) if record.schedule.is_some() => format!(
                     "{} failed, and is tried again: {message} (job {})",
-                    record.title(), record.id
+                    record.title(),
+                    record.id
                 ),
                 _ => format!("{} FAILED: {message} (job {})", record.title(), record.id),
             }

@@ -88,7 +88,8 @@ impl Access {
 impl Add {
     fn run(&self, app: &App) -> Result<()> {
         let now = Timestamp::now();
-        let end = |age| now.checked_add(age).map_err(|_| Error::Options("--expires is too far off"));
+        let end =
+            |age| now.checked_add(age).map_err(|_| Error::Options("--expires is too far off"));
         let expires = self.expires.map(end).transpose()?;
         let role = self.role.role();
         let token = tokens(app).add(&self.name, role, expires)?;
@@ -113,7 +114,9 @@ impl List {
             table.row([token.name.clone(), token.role.word().into(), day(token.made), expires]);
         }
         match table.is_empty() {
-            true => app.output.say("There are no tokens yet: nodekeep daemon token add NAME --role read")?,
+            true => app
+                .output
+                .say("There are no tokens yet: nodekeep daemon token add NAME --role read")?,
             false => app.output.answer(table.text())?,
         }
         let documents = all.iter().map(|token| {
