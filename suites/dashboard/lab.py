@@ -70,12 +70,13 @@ def free_port():
 class Lab:
     """A scratch home, its nodes, and the daemon that serves them."""
 
-    def __init__(self, program):
+    def __init__(self, program, assets=None):
         self.program = os.path.abspath(program)
         self.root = tempfile.mkdtemp(prefix="nodekeep-dashboard-")
         self.home = os.path.join(self.root, "home")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/"
+        self.assets = os.path.abspath(assets) if assets else None
         self.daemon = None
         self.tokens = {}
         self.faketime = shutil.which("faketime")
@@ -157,9 +158,10 @@ class Lab:
             self.tokens[name] = self.told("daemon", "token", "add", name, "--role", role)["token"]
         self.start()
 
-    def start(self):
+    def start(self, role="owner"):
         with open(self.path("daemon.log"), "ab") as log:
-            self.daemon = subprocess.Popen([self.program, "daemon", "run", "--role", "owner"], env=self.environment(), cwd=self.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+            words = ["daemon", "run", "--role", role] + (["--assets", self.assets] if self.assets else [])
+            self.daemon = subprocess.Popen([self.program, *words], env=self.environment(), cwd=self.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         end = time.time() + 60
         while time.time() < end:
             expect(self.daemon.poll() is None, f"the daemon ended\n{self.daemon_log()}")

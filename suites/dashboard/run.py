@@ -22,13 +22,14 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", required=True)
     parser.add_argument("--only", default="")
+    parser.add_argument("--assets", help="serve the dashboard from this folder instead of from the program")
     parser.add_argument("--pictures")
     parser.add_argument("--keep", action="store_true")
     arguments = parser.parse_args()
     if programs() is None:
         print("dashboard: chromium or chromedriver is not on this machine; nothing was tried")
         return 77
-    lab = Lab(arguments.bin)
+    lab = Lab(arguments.bin, arguments.assets)
     with tempfile.TemporaryDirectory(prefix="nodekeep-chromium-", ignore_cleanup_errors=True) as folder:
         try:
             return tell(lab, folder, arguments)

@@ -256,6 +256,22 @@ def obeys_roles(world):
     say("read looks, operate acts, admin restores")
 
 
+def says_what_a_writer_cannot(world):
+    browser, lab = world.browser, world.lab
+    world.excused = ["Failed to load resource", "net::ERR_"]  # The daemon is away for a moment, twice.
+    lab.stop()
+    lab.start("writer")
+    world.sign_in("anna")
+    for place, heading in (("#/snapshots", "Snapshots"), ("#/nodes/site", "site")):
+        world.show(place, heading)
+        browser.wait_for("This daemon is a writer", "main")
+    expect("Restore" not in browser.text(".page-head .actions button"), "a writer's daemon offers a restore")
+    lab.stop()
+    lab.start()
+    world.sign_in("anna")
+    say("a writer's daemon shows what it may, and says what it cannot do")
+
+
 def views(world):
     """Every view with its address and a word of its heading."""
     snapshots = world.lab.api("snapshots?node=site&limit=2")["items"]
@@ -353,6 +369,7 @@ STORIES = [
     ("fence", is_refused_by_the_fence),
     ("session", survives_the_end_of_its_session),
     ("roles", obeys_roles),
+    ("writer", says_what_a_writer_cannot),
     ("errors", says_what_is_not_there),
     ("appearance", keeps_the_appearance),
     ("everyone", can_be_read_by_all),

@@ -112,3 +112,39 @@ fn file(folder: &Path) -> PathBuf {
 fn aside(folder: &Path) -> PathBuf {
     folder.join("events.old.jsonl")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Line {
+        let (at, level) = (Timestamp::now(), Level::Info);
+        Line { number: 0, at, level, text: text.to_owned(), node: None, job: None }
+    }
+
+    #[test]
+    fn lines_are_numbered_over_restarts_and_a_torn_one_is_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut diary = Diary::open(folder.path()).unwrap();
+        diary.note(line("one")).unwrap();
+        diary.note(line("two")).unwrap();
+        let path = file(folder.path());
+        fs::write(&path, fs::read_to_string(&path).unwrap() + "{\"num\n").unwrap();
+        Diary::open(folder.path()).unwrap().note(line("three")).unwrap();
+        let all = lines(folder.path()).unwrap();
+        let seen: Vec<_> = all.iter().map(|line| (line.number, line.text.as_str())).collect();
+        assert_eq!(seen, [(1, "one"), (2, "two"), (3, "three")]);
+    }
+
+    #[test]
+    fn it_stays_small_and_keeps_the_newest() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut diary = Diary::open(folder.path()).unwrap();
+        let long = "x".repeat(64 * 1024);
+        (0..40).for_each(|_| diary.note(line(&long)).unwrap());
+        let size = |path: PathBuf| path.metadata().map_or(0, |metadata| metadata.len());
+        assert!(size(file(folder.path())) + size(aside(folder.path())) < 3 * FULL);
+        assert_eq!(lines(folder.path()).unwrap().last().unwrap().number, 40);
+        assert_eq!(Diary::open(folder.path()).unwrap().next, 41);
+    }
+}

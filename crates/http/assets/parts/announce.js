@@ -1,6 +1,7 @@
 // Short messages: a screen reader hears them from a live region, everybody else sees them for a while.
 
 import { h } from "../dom.js";
+import { sentence } from "../text.js";
 
 const SHOWN_MS = 6_000;
 
@@ -14,5 +15,5 @@ export function announce(text) {
 
 /** Says what went wrong, with what to do. */
 export function announceFailure(failure) {
-  announce([failure.message, failure.hint].filter(Boolean).join(" "));
+  announce([sentence(failure.message), failure.hint].filter(Boolean).join(" "));
 }

@@ -1,6 +1,7 @@
 // What stands where content would: loading, nothing there, or an error with a way on.
 
 import { h } from "../dom.js";
+import { sentence } from "../text.js";
 import { icon } from "./icon.js";
 
 /** Nothing there: a sentence, and what to do about it. */
@@ -24,7 +25,7 @@ export function command(text) {
 export function problem(failure, again) {
   const hint = failure.hint && h("p", { class: "hint" }, failure.hint);
   const button = again && h("button", { type: "button", on: { click: again } }, "Try again");
-  return h("div", { class: "problem", role: "alert" }, icon("failed"), h("div", {}, h("p", {}, failure.message), hint, button));
+  return h("div", { class: "problem", role: "alert" }, icon("failed"), h("div", {}, h("p", {}, sentence(failure.message)), hint, button));
 }
 
 /** A remark in a box, with its drawing. */

@@ -44,10 +44,17 @@ export function openPlan(wish) {
 
 function drawPlan(plan, dialog, back, renew) {
   const steps = plan.steps.length > 0 && h("ol", { class: "steps" }, plan.steps.map((step) => h("li", {}, step)));
-  const lines = plan.lines.length > 0 && h("pre", { tabindex: "0", "aria-label": "Dry run" }, plan.lines.join("\n"));
+  const told = dryRun(plan);
+  const lines = told && h("pre", { tabindex: "0", "aria-label": "Dry run" }, told);
   const backButton = back && h("button", { type: "button", on: { click: back } }, "Back");
   const end = plan.possible ? confirmation(plan, dialog, backButton, renew) : refusal(plan, dialog, backButton);
   return [h("h3", {}, plan.title), plan.fence && fence(plan.fence), steps && [h("h4", {}, plan.possible ? "What is done" : "What would be done"), steps], lines && [h("h4", {}, "Dry run"), lines], end];
+}
+
+/** What the dry run said, without the fence's part where that has a box of its own. */
+function dryRun({ lines, fence: verdict }) {
+  const end = verdict ? lines.findIndex((line) => line.trim() === "Fence:") : -1;
+  return (end < 0 ? lines : lines.slice(0, end)).join("\n").trimEnd();
 }
 
 function fence({ verdict, lines }) {

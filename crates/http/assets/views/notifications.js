@@ -34,8 +34,8 @@ function testButton(name, again) {
     const button = event.currentTarget;
     button.disabled = true;
     try {
-      await post(["notifications", "test"], { channel: name });
-      announce(`${name}: a test message was sent.`);
+      const { ok, text } = await post(["notifications", "test"], { channel: name });
+      announce(ok ? `${name} has taken a test message.` : `${name} refused a test message: ${text}`);
       again();
     } catch (failure) {
       announceFailure(failure);

@@ -12,6 +12,7 @@ pub mod overview;
 pub mod plans;
 pub mod schedules;
 pub mod session;
+pub mod shown;
 pub mod snapshots;
 pub mod tree;
 pub mod words;

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use nodekeep_service::fleet::gather::Stored;
 use nodekeep_service::fleet::overview::{Detail, Overview};
-use nodekeep_service::metrics::exposition;
+use nodekeep_service::metrics::{CONTENT_TYPE, exposition};
 
 use crate::call::{Call, Reply};
 use crate::house::House;
@@ -112,7 +112,7 @@ pub fn node(call: &Call) -> Result<Detail, Problem> {
 pub fn metrics(call: &Call) -> Result<Reply, Problem> {
     let kept = call.house.overviews.kept(&call.house)?;
     let mut response = Response::new(exposition(&kept.overview).into());
-    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    let kind = HeaderValue::from_static(CONTENT_TYPE);
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     Ok(Reply::Whole(response))
 }

@@ -81,3 +81,27 @@ fn trim(path: &Path) -> Result<()> {
 fn file(folder: &Path) -> PathBuf {
     folder.join("sent.jsonl")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_tries_are_kept_and_the_file_stays_small() {
+        let folder = tempfile::tempdir().unwrap();
+        let message = Message {
+            topic: Topic::Failure,
+            title: "t".repeat(300),
+            text: String::new(),
+            node: None,
+            host: "here".to_owned(),
+            at: Timestamp::now(),
+        };
+        for at in 0..2000 {
+            Try::of(&format!("c{at}"), &message, None).note(folder.path()).unwrap();
+        }
+        let kept = all(folder.path()).unwrap();
+        assert!((KEPT..3 * KEPT).contains(&kept.len()), "{}", kept.len());
+        assert_eq!(kept.last().unwrap().channel, "c1999");
+    }
+}
