@@ -23,6 +23,7 @@ const PREFIX: &str = "nkt_";
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
 #[serde(rename_all = "kebab-case")]
+#[schemars(rename = "TokenRole")]
 pub enum Role {
     /// See everything, files of snapshots too.
     Read,

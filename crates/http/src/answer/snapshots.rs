@@ -66,6 +66,7 @@ pub struct ManifestDocument {
 
 /// A part of a node in a snapshot.
 #[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "SnapshotComponent")]
 pub struct Component {
     /// What it is called.
     name: String,
