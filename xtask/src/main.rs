@@ -7,10 +7,12 @@ mod args;
 mod axon;
 mod bench;
 mod cluster;
+mod dashboard;
 mod dist;
 mod elf;
 mod error;
 mod fuzz;
+mod metrics;
 mod minima;
 mod place;
 mod postgres;
@@ -43,6 +45,7 @@ usage: cargo xtask COMMAND
       --quick          10,000 files, 10 snapshots, 50,000 chunks
       --only a,b       only files, snapshots or chunks
       --dir, --out, --bin  as above
+  bench dashboard      50 nodes and 1,000 snapshots: the slowest page of the dashboard, and the memory of the daemon
   bench latency        backup and restore over a network with 50 ms more on every request, on a Ceph of its own
       --latency-ms N   another latency; and --size-gb (default 0.5), --runs, --dir, --bin as above
   dist                 a static release archive in target/dist
@@ -59,8 +62,14 @@ usage: cargo xtask COMMAND
       --seed N         another sequence of moments (default 1)
   test-axon --upstream DIR  the adapter of Axon against the real one: a clone of achgulp/axon_bbs
       --python FILE    a Python that can run it (default python3)
+  test-metrics         metrics, rules and their tests by promtool, and a real Prometheus that scrapes
+      --bin FILE       this nodekeep instead of building one
   test-minima --node JAR  backups, restores, keys and serving against the real Minima node, in a network of its own
       --only a,b       only these stories
+      --bin FILE       this nodekeep instead of building one
+  test-dashboard [OPTIONS]  the daemon's dashboard in a real Chromium; without one it says so and is skipped
+      --only a,b       only these stories
+      --pictures DIR   keep the pictures that it takes there
       --bin FILE       this nodekeep instead of building one
   test-rocksdb [OPTIONS]  copies of live databases of the real RocksDB, against an exact model
       --rounds N       so many copies (default 200)
@@ -102,8 +111,10 @@ fn run(mut words: Vec<OsString>) -> Result<(), Error> {
         "simulate" => simulate::run(words),
         "test-ceph" => cluster::test_ceph(words),
         "test-axon" => axon::run(words),
+        "test-metrics" => metrics::run(words),
         "test-minima" => minima::run(words),
         "test-postgres" => postgres::run(words),
+        "test-dashboard" => dashboard::run(words),
         "test-garage" => cluster::test_garage(words),
         "test-rocksdb" => rocksdb::run(words),
         cluster::leash::LEASH => cluster::leash::run_leash(&words),

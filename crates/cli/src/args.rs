@@ -7,8 +7,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::daemon::RoleArg;
 use crate::commands::{
-    backup, check, completions, config, daemon, drill, health, init, key, maintenance, man, minima,
-    node, repo, restore, runbook, schedule, snapshot, status,
+    backup, check, completions, config, daemon, drill, guard, health, init, key, maintenance, man,
+    metrics, minima, node, repo, restore, runbook, schedule, snapshot, status,
 };
 use crate::settings::parse_rate;
 
@@ -101,6 +101,8 @@ pub enum Command {
     Node(node::Node),
     Health(health::Health),
     Drill(drill::Drill),
+    Guard(guard::Guard),
+    Deploy(guard::Deploy),
     #[command(subcommand)]
     Maintenance(maintenance::Maintenance),
     Runbook(runbook::Runbook),
@@ -108,6 +110,8 @@ pub enum Command {
     Schedule(schedule::Command),
     #[command(subcommand)]
     Daemon(daemon::Command),
+    #[command(subcommand)]
+    Metrics(metrics::Command),
     #[command(subcommand)]
     Config(config::Command),
     #[command(subcommand)]

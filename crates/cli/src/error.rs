@@ -17,6 +17,15 @@ pub enum Error {
     /// A node, or its use-cases.
     #[error(transparent)]
     Service(#[from] nodekeep_service::error::Error),
+    /// A token of the dashboard.
+    #[error(transparent)]
+    Token(#[from] nodekeep_http::token::TokenError),
+    /// Metrics that nobody took.
+    #[error(transparent)]
+    Push(#[from] nodekeep_service::metrics::push::PushError),
+    /// A node without a command to deploy it.
+    #[error("the node `{node}` has no deploy command")]
+    NoDeploy { node: String },
     /// A snapshot of files where one of a node is needed.
     #[error("snapshot {snapshot} is of no node")]
     NotOfANode { snapshot: String },

@@ -2,11 +2,13 @@
 
 use std::io;
 
+use nodekeep_http::token::TokenError;
 use nodekeep_nodes::axon::error::Error as Axon;
 use nodekeep_nodes::error::Error as Nodes;
 use nodekeep_nodes::minima::error::Error as Minima;
 use nodekeep_repo::error::Error as Engine;
 use nodekeep_service::error::Error as Service;
+use nodekeep_service::metrics::push::PushError;
 use nodekeep_service::schedule::ScheduleError;
 use nodekeep_store::{Op, StoreError, StoreErrorKind};
 use serde_json::json;
@@ -32,6 +34,8 @@ pub enum Class {
     Store,
     TryAgain,
     WouldRewind,
+    AtRisk,
+    Unprotected,
     Interrupted,
     /// The reader of our output is gone.
     Pipe,
@@ -53,6 +57,8 @@ impl Class {
             Self::Store => 10,
             Self::TryAgain => 11,
             Self::WouldRewind => 12,
+            Self::AtRisk => 13,
+            Self::Unprotected => 14,
             Self::Interrupted => 130,
             Self::Pipe => 141,
         }
@@ -74,6 +80,8 @@ impl Class {
             Self::Store => "store-unavailable",
             Self::TryAgain => "try-again",
             Self::WouldRewind => "would-rewind",
+            Self::AtRisk => "at-risk",
+            Self::Unprotected => "unprotected",
             Self::Interrupted => "interrupted",
             Self::Pipe => "pipe",
         }
@@ -88,6 +96,7 @@ impl Class {
 fn is_retryable(error: &Error, class: Class) -> bool {
     match error {
         Error::Engine(Engine::Store(store)) => store.kind.is_transient(),
+        Error::Push(PushError::Refused { is_passing, .. }) => *is_passing,
         _ => class.is_retryable(),
     }
 }
@@ -114,6 +123,11 @@ pub fn report(error: &Error, output: &Output) -> u8 {
     class.exit_code()
 }
 
+/// The code word, the message and what to do, for a face that is no terminal.
+pub fn told(error: &Error) -> (&'static str, String, Option<String>) {
+    (class(error).word(), message(error), hint(error))
+}
+
 fn text(message: &str, hint: Option<&str>) -> String {
     match hint {
         Some(hint) => format!("Error: {message}.\n{hint}"),
@@ -138,12 +152,20 @@ fn class(error: &Error) -> Class {
         Error::Engine(engine) => engine_class(engine),
         Error::Service(service) => service_class(service),
         Error::Minima { error, .. } => minima_class(error),
+        Error::Push(PushError::Refused { .. }) => Class::Store,
         Error::ForeignPhrase => Class::WrongKey,
         Error::FewUses { .. } => Class::WouldRewind,
         Error::NodePhrase(_) => Class::WrongKey,
-        Error::NoChannel { .. } | Error::NoDrill { .. } | Error::NotOfANode { .. } => {
-            Class::NotFound
-        }
+        Error::Token(token) => match token {
+            TokenError::Name { .. } => Class::Usage,
+            TokenError::Exists { .. } => Class::WouldOverwrite,
+            TokenError::Unknown { .. } => Class::NotFound,
+            TokenError::File { .. } | TokenError::State(_) => Class::Failed,
+        },
+        Error::NoDeploy { .. }
+        | Error::NoChannel { .. }
+        | Error::NoDrill { .. }
+        | Error::NotOfANode { .. } => Class::NotFound,
         Error::BadCertificate { .. } => Class::Damaged,
         Error::Output(source) if source.kind() == io::ErrorKind::BrokenPipe => Class::Pipe,
         Error::NoKeys { .. }
@@ -195,6 +217,7 @@ fn service_class(error: &Service) -> Class {
         | Service::NotHeld { .. }
         | Service::Nothing { .. } => Class::NotFound,
         Service::NodeExists { .. } => Class::WouldOverwrite,
+        Service::GuardLeft { .. } => Class::NeedsConfirmation,
         Service::NoComponent { .. }
         | Service::NoRemedy { .. }
         | Service::NeedsRunning { .. }
@@ -342,6 +365,15 @@ fn fixed_hint(error: &Error) -> Option<&'static str> {
         Error::NodePhrase(_) => "Four letters of each word are enough. Nothing was changed.",
         Error::NodePhraseNeedsTerminal => {
             "Everything that is in the backup can be written to a folder that only you can read: nodekeep minima decrypt FILE --output DIR/"
+        }
+        Error::Push(PushError::NoGateway) => {
+            "Name one: nodekeep metrics push URL, or the key `push` in the section [metrics]: nodekeep config edit"
+        }
+        Error::Push(PushError::Credentials) => {
+            "Write `user` and `password-file` into the section [metrics]: nodekeep config edit"
+        }
+        Error::NoDeploy { .. } => {
+            "Name one when it is registered: nodekeep node add NAME --deploy LINE. Or give it here: nodekeep guard NAME -- COMMAND"
         }
         Error::NoHome => "Set NODEKEEP_HOME to a folder that only you can read.",
         Error::WrongPassphrase { .. } => {

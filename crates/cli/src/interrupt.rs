@@ -26,6 +26,11 @@ pub fn asked() -> bool {
     ASKED.load(Ordering::Relaxed)
 }
 
+/// What was asked has been answered: what comes next may go on.
+pub fn forgive() {
+    ASKED.store(false, Ordering::Relaxed);
+}
+
 extern "C" fn on_signal(_: libc::c_int) {
     if ASKED.swap(true, Ordering::Relaxed) {
         #[expect(unsafe_code, reason = "exit without destructors is what a second Ctrl-C asks for")]

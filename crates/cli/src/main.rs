@@ -6,6 +6,7 @@ mod commands;
 mod copies;
 mod error;
 mod exit;
+mod fleet;
 mod home;
 mod interrupt;
 mod mount;
@@ -45,6 +46,14 @@ fn raise_open_files() {
     _ = setrlimit(Resource::Nofile, limit);
 }
 
+/// A job of the daemon tells how far it is.
+fn tell_progress(app: &App) {
+    let job = std::env::var(nodekeep_service::jobs::runner::JOB_VARIABLE).ok();
+    if let Some(job) = job.and_then(|id| id.parse().ok()) {
+        progress::tell_in(commands::daemon::journal(app).progress(&job));
+    }
+}
+
 /// A job ends when the runner above it does, also when that is killed.
 fn end_with_runner() {
     if std::env::var_os(nodekeep_service::jobs::runner::JOB_VARIABLE).is_some() {
@@ -66,6 +75,7 @@ fn main() -> ExitCode {
     let output = Output::new(cli.globals.json, cli.globals.quiet, cli.globals.no_color);
     let mends_settings = matches!(cli.command, Some(args::Command::Config(_)));
     let done = start(&cli.globals, secrets, mends_settings).and_then(|app| {
+        tell_progress(&app);
         nodes::resume(&app);
         commands::run(cli.command, &app)
     });

@@ -1,12 +1,13 @@
 //! Progress of long work: a moving bar on a terminal, a plain line now and then elsewhere.
 
-use std::sync::Mutex;
-use std::sync::PoisonError;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use nodekeep_repo::monitor::Monitor;
+use nodekeep_service::jobs::progress::Progress as Told;
 
 use crate::interrupt;
 use crate::output::Output;
@@ -14,6 +15,15 @@ use crate::render;
 
 /// Between two plain lines.
 const LINE_EVERY: Duration = Duration::from_secs(10);
+/// Between two words to the daemon.
+const WORD_EVERY: Duration = Duration::from_millis(250);
+/// Where a job of the daemon tells how far it is.
+static JOB: OnceLock<PathBuf> = OnceLock::new();
+
+/// From here on this program's work is told in this file too.
+pub fn tell_in(path: PathBuf) {
+    _ = JOB.set(path);
+}
 
 /// Shows what a verb reports; plans add up. Problems and notes are for its report, but a note is also said at once.
 pub struct Progress {
@@ -24,6 +34,8 @@ pub struct Progress {
     files: AtomicU64,
     bytes: AtomicU64,
     planned: AtomicU64,
+    planned_files: AtomicU64,
+    word: Mutex<Word>,
     last_line: Mutex<Instant>,
 }
 
@@ -40,6 +52,8 @@ impl Progress {
             files: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             planned: AtomicU64::new(0),
+            planned_files: AtomicU64::new(0),
+            word: Mutex::default(),
             last_line: Mutex::new(Instant::now()),
         }
     }
@@ -72,14 +86,48 @@ impl Progress {
     }
 }
 
+/// The last word to the daemon.
+#[derive(Default)]
+struct Word {
+    path: Option<String>,
+    said: Option<Instant>,
+}
+
+impl Progress {
+    /// Tells the daemon how far it is, now and then. That nobody reads it is no reason to stop.
+    fn tell(&self, path: Option<&[u8]>, now: bool) {
+        let Some(file) = JOB.get() else { return };
+        let Ok(mut word) = self.word.try_lock() else { return };
+        if let Some(path) = path {
+            word.path = Some(render::path(path));
+        }
+        if !now && word.said.is_some_and(|said| said.elapsed() < WORD_EVERY) {
+            return;
+        }
+        word.said = Some(Instant::now());
+        let known = |number: &AtomicU64| Some(number.load(Ordering::Relaxed)).filter(|n| *n > 0);
+        let told = Told {
+            phase: self.verb.to_owned(),
+            done_bytes: self.bytes.load(Ordering::Relaxed),
+            total_bytes: known(&self.planned),
+            done_files: self.files.load(Ordering::Relaxed),
+            total_files: known(&self.planned_files),
+            path: word.path.clone(),
+        };
+        _ = told.write(file);
+    }
+}
+
 impl Drop for Progress {
     fn drop(&mut self) {
+        self.tell(None, true);
         self.bar.finish_and_clear();
     }
 }
 
 impl Monitor for Progress {
-    fn plan(&self, _files: u64, bytes: u64) {
+    fn plan(&self, files: u64, bytes: u64) {
+        self.planned_files.fetch_add(files, Ordering::Relaxed);
         let before = self.planned.fetch_add(bytes, Ordering::Relaxed);
         if bytes == 0 || !self.output.live {
             return;
@@ -93,6 +141,7 @@ impl Monitor for Progress {
     fn advance(&self, files: u64, bytes: u64) {
         self.files.fetch_add(files, Ordering::Relaxed);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.tell(None, false);
         if self.output.live {
             self.bar.inc(bytes);
         } else if self.is_line_due() {
@@ -101,6 +150,7 @@ impl Monitor for Progress {
     }
 
     fn path(&self, path: &[u8]) {
+        self.tell(Some(path), false);
         if self.output.live {
             self.bar.set_message(shortened(&render::path(path)));
         }

@@ -2,12 +2,16 @@
 
 pub mod keys;
 mod remote;
+mod wanted;
 
 use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use nodekeep_http::settings::Settings as Web;
+use nodekeep_service::fleet::targets::Targets;
+use nodekeep_service::metrics::push::Gateway;
 use nodekeep_service::notify::channel::{Channel, Written};
 use toml::{Table, Value};
 
@@ -45,6 +49,18 @@ pub struct Settings {
     pub remote: Remote,
     /// Who is told of what happens.
     pub notify: Vec<Channel>,
+    /// Where the daemon's dashboard listens, and to whom.
+    pub http: Web,
+    /// What is wanted of nodes.
+    pub targets: Targets,
+    /// Bytes that fit where the repository is, as a person set it.
+    pub capacity: Option<u64>,
+    /// Whether each backup of a node is verified.
+    pub verify_backups: bool,
+    /// Whether a node is backed up before it is deployed.
+    pub pre_deployment_backup: bool,
+    /// Where metrics are pushed to.
+    pub metrics: Gateway,
     /// The most that keys are used for.
     pub role: Option<RoleArg>,
     /// Whether the user said that nobody else works on the repository now.
@@ -88,6 +104,17 @@ impl Settings {
         }
     }
 
+    /// What is wanted of nodes, as the file says now.
+    ///
+    /// # Errors
+    /// Names what cannot be used.
+    pub fn targets(path: &Path) -> Result<Targets> {
+        match ConfigFile::read(path, false)? {
+            Some(file) => file.targets(),
+            None => Ok(Targets::default()),
+        }
+    }
+
     fn apply_file(&mut self, file: &ConfigFile) -> Result<()> {
         self.repo = file.text("repo")?.map(|text| expand(&text));
         self.identity = file.text("identity")?.map(|text| expand(&text).into());
@@ -100,6 +127,12 @@ impl Settings {
         self.threads = file.number("threads")?;
         self.color = file.flag("color")?.unwrap_or(true);
         self.notify = file.channels()?;
+        self.http = file.web()?;
+        self.targets = file.targets()?;
+        self.verify_backups = file.flag("verify-backups")?.unwrap_or(false);
+        self.pre_deployment_backup = file.flag("pre-deployment-backup")?.unwrap_or(false);
+        self.metrics = file.table("metrics")?;
+        self.capacity = file.rate("capacity")?.map(|bytes| bytes.get() as u64);
         self.remote.apply_file(file)
     }
 
@@ -184,11 +217,11 @@ impl ConfigFile {
             path: path.to_owned(),
             message: error.to_string().trim_end().to_owned(),
         })?;
-        match table.keys().find(|key| keys::find(key).is_none()) {
+        match written(&table).into_iter().find(|key| keys::find(key).is_none()) {
             Some(key) => Err(Error::UnknownKey {
                 path: path.to_owned(),
-                key: key.clone(),
-                suggestion: nearest(key, &keys::names()),
+                suggestion: nearest(&key, &keys::names()),
+                key,
             }),
             None => Ok(Self { path: path.to_owned(), table }),
         }
@@ -196,7 +229,11 @@ impl ConfigFile {
 
     /// The value of a key, if it is one of its form.
     fn get<T>(&self, name: &str, read: impl Fn(&Value) -> Option<T>) -> Result<Option<T>> {
-        let Some(value) = self.table.get(name) else {
+        let value = match name.split_once('.') {
+            Some((section, key)) => self.table.get(section).and_then(|table| table.get(key)),
+            None => self.table.get(name),
+        };
+        let Some(value) = value else {
             return Ok(None);
         };
         let expected = keys::find(name).map_or("left out", |key| key.form.expected());
@@ -240,6 +277,24 @@ impl ConfigFile {
         }
     }
 
+    fn web(&self) -> Result<Web> {
+        let path = |key| Ok::<_, Error>(self.text(key)?.map(|text| expand(&text).into()));
+        let web = Web {
+            listen: self.text("http.listen")?,
+            tls_cert: path("http.tls-cert")?,
+            tls_key: path("http.tls-key")?,
+            hosts: self.texts("http.hosts")?,
+            metrics_open: self.flag("http.metrics-open")?.unwrap_or(false),
+            plain: self.flag("http.plain")?.unwrap_or(false),
+        };
+        let bad = |error: nodekeep_http::settings::SettingsError| Error::BadConfig {
+            path: self.path.clone(),
+            message: error.to_string(),
+        };
+        web.terms().map_err(bad)?;
+        Ok(web)
+    }
+
     fn flag(&self, key: &str) -> Result<Option<bool>> {
         self.get(key, Value::as_bool)
     }
@@ -251,6 +306,17 @@ impl ConfigFile {
     fn number(&self, key: &str) -> Result<Option<usize>> {
         self.get(key, |value| parse_threads(&value.as_integer()?.to_string()))
     }
+}
+
+/// The keys that a file sets: those of a section as `section.key`.
+fn written(table: &Table) -> Vec<String> {
+    let of = |(name, value): (&String, &Value)| match value {
+        Value::Table(section) if keys::has_section(name) => {
+            section.keys().map(|key| format!("{name}.{key}")).collect()
+        }
+        _ => vec![name.clone()],
+    };
+    table.iter().flat_map(of).collect()
 }
 
 /// The known word that is spelled most like `word`, if any is near.
@@ -289,8 +355,9 @@ mod tests {
     #[test]
     fn a_file_sets_what_it_names() {
         let settings =
-            parse("repo = '/srv/b'\nexclude = ['*.tmp']\nthreads = 3\none-file-system = true")
+            parse("repo = '/srv/b'\nexclude = ['*.tmp']\nthreads = 3\none-file-system = true\n[http]\nlisten = 'off'")
                 .unwrap();
+        assert_eq!(settings.http.listen.as_deref(), Some("off"));
         assert_eq!(settings.repo.as_deref(), Some("/srv/b"));
         assert_eq!(settings.exclude, ["*.tmp"]);
         assert_eq!((settings.threads, settings.one_file_system), (Some(3), true));
@@ -304,12 +371,34 @@ mod tests {
             ("exclude = '*.tmp'", "`exclude` must be a list"),
             ("repo = ", "config.toml: TOML parse error"),
             ("limit-upload = '10 furlongs'", "`limit-upload` must be bytes per second"),
+            ("targets = { rpo = '1 h' }", "`1 h` is no span of time"),
+            ("[targets]\nrop = '1h'", "unknown field `rop`"),
+            ("[nodes]\nguts = 'x'", "guts"),
+            ("capacity = 5", "`capacity` must be bytes in quotes"),
             ("s3-endpiont = 'x'", "unknown key `s3-endpiont`"),
+            ("[http]\nlisten = 7717", "`http.listen` must be a text"),
+            ("[http]\nlisten = '0.0.0.0:80'", "there is no TLS"),
+            ("[http]\nlissten = 'off'", "unknown key `http.lissten`"),
+            ("[htttp]\nlisten = 'off'", "unknown key `htttp`"),
+            ("http = 'off'", "unknown key `http`"),
         ];
         for (text, expected) in cases {
             let message = parse(text).unwrap_err().to_string();
             assert!(message.contains(expected), "{text}: {message}");
         }
+    }
+
+    #[test]
+    fn targets_are_of_all_nodes_or_of_one() {
+        let settings = parse("capacity = '2TB'\n[targets]\nrpo = '1h'\n[nodes.guts]\nrto = '10m'");
+        let settings = settings.unwrap();
+        let secs = |node: &str| {
+            let wanted = settings.targets.of(node);
+            (wanted.rpo.map(|s| s.secs()), wanted.rto.map(|s| s.secs()))
+        };
+        assert_eq!(secs("guts"), (Some(3600), Some(600)));
+        assert_eq!(secs("relay"), (Some(3600), None));
+        assert_eq!(settings.capacity, Some(2_000_000_000_000));
     }
 
     #[test]

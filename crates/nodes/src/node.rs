@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::command::Program;
 use crate::error::{Error, Result};
 use crate::profile::{Component, Profile, Variables, fill};
 
@@ -23,6 +24,9 @@ pub struct Registration {
     /// Values of the profile's variables that differ from their defaults.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, String>,
+    /// The shell line that deploys a new version of it, instead of the profile's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deploy: Option<String>,
 }
 
 /// A node with everything that is known of it.
@@ -74,6 +78,18 @@ impl Node {
         }
         variables.insert("node".to_owned(), self.registration.name.clone());
         variables
+    }
+
+    /// What deploys a new version of it: its own line, or its profile's.
+    ///
+    /// # Errors
+    /// If the profile's line has a placeholder without a value.
+    pub fn deploy(&self) -> Result<Option<Program>> {
+        if let Some(line) = &self.registration.deploy {
+            let argv = ["/bin/sh", "-c", line].map(str::to_owned).to_vec();
+            return Ok(Some(Program::new(argv)));
+        }
+        self.profile.deploy.as_ref().map(|line| Program::of(line, &self.variables())).transpose()
     }
 
     /// Its components in the order of capture. Those in a folder that this node does not have are left out.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::blocking::Client;
+pub use reqwest::blocking::RequestBuilder;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, RootCertStore};
 

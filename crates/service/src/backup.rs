@@ -19,6 +19,7 @@ use crate::capture::{Capturing, Memory, Scene, Wish};
 use crate::error::{Error, Result};
 use crate::fencing;
 use crate::find::{self, MANIFEST, TAG};
+use crate::fleet::local;
 use crate::graft::{Attach, NodeSource, Part};
 use crate::holding::Holding;
 use crate::staging::Staging;
@@ -80,7 +81,8 @@ impl Ground<'_> {
         let _alone = state.alone(node.name())?;
         let machine = self.state.machine(&self.host)?;
         let mut staging = Staging::begin(&state, node.name(), self.scratch.clone())?;
-        let captured_at = Timestamp::now().to_string();
+        let begun = Timestamp::now();
+        let captured_at = begun.to_string();
         let memory: Memory = state.read_json(MEMORY)?.unwrap_or_default();
         let before = fencing::look_live(node);
         fencing::record(&state, &machine, Origin::Backup, &before)?;
@@ -112,7 +114,9 @@ impl Ground<'_> {
         drop(source);
         fencing::record(&state, &manifest.machine, Origin::Backup, &fencing::look_live(node))?;
         keep(&state, &scene.memory, &report)?;
-        Ok(NodeBackup { report, manifest })
+        let backup = NodeBackup { report, manifest };
+        local::note_backup(&state, &backup, begun)?;
+        Ok(backup)
     }
 
     pub(crate) fn options(&self, node: &Node, options: &BackupOptions) -> Result<BackupOptions> {
@@ -120,6 +124,7 @@ impl Ground<'_> {
         options.tags.push((TAG.to_owned(), node.name().to_owned()));
         options.attachments.extend(find::configuration(node)?);
         options.attachments.extend(self.state.book().carried(node.name())?);
+        options.attachments.extend(local::carried(&self.state.of(node.name())?)?);
         Ok(options)
     }
 }

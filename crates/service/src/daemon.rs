@@ -16,13 +16,14 @@ use crate::error::{Error, Result};
 use crate::jobs::journal::Journal;
 use crate::jobs::{JobId, Record};
 use crate::notify::Message;
+use crate::notify::alerts::Condition;
 use crate::notify::channel::Channel;
 use crate::notify::desk::Desk;
 use crate::notify::outbox::Sent;
-use crate::schedule::Planned;
 use crate::schedule::book::Book;
 use crate::schedule::decide::{Decision, Now, Skip, decide};
 use crate::schedule::job::Role;
+use crate::schedule::{Planned, Subject};
 use crate::state::make_folder;
 
 /// The longest sleep: a changed file of schedules or a clock that was set is seen within it.
@@ -53,6 +54,8 @@ pub trait Watcher {
     fn happened(&mut self, event: &Event);
     /// Where messages go now.
     fn channels(&mut self) -> Vec<Channel>;
+    /// What the fleet shows to be wrong, if it was looked at since it was last asked. It answers at once.
+    fn fleet(&mut self) -> Option<Vec<Condition>>;
     /// Sleeps so long, or less; `true`: stop.
     fn sleep(&mut self, at_most: Duration) -> bool;
     /// After each look at what is due.
@@ -83,6 +86,11 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// The dashboard can be asked.
+    Serving {
+        /// Where, as a URL.
+        address: String,
+    },
     /// Something of the daemon's own did not work; it goes on.
     Trouble {
         /// What.
@@ -99,6 +107,8 @@ pub struct Daemon {
     sender: Option<JoinHandle<Result<Sent>>>,
     children: Vec<Child>,
     open: BTreeSet<JobId>,
+    /// Jobs whose end was seen: they are not read again.
+    ended: BTreeSet<JobId>,
     awake_since: Timestamp,
     _alone: File,
 }
@@ -118,6 +128,7 @@ impl Daemon {
             terms,
             children: Vec::new(),
             open: BTreeSet::new(),
+            ended: BTreeSet::new(),
             awake_since: Timestamp::now(),
             _alone: alone,
         };
@@ -156,10 +167,9 @@ impl Daemon {
     /// # Errors
     /// If schedules, history or journal cannot be read or written.
     fn turn(&mut self, watcher: &mut dyn Watcher) -> Result<Decision> {
-        self.see_ends(watcher)?;
+        let running = self.see_ends(watcher)?;
         let planned = self.planned()?;
         let history = self.book.history()?;
-        let running = self.journal.open()?;
         let busy = running.iter().map(|record| record.subject.clone()).collect();
         let decision = decide(
             &planned,
@@ -182,14 +192,36 @@ impl Daemon {
             self.open.insert(record.id.clone());
             watcher.happened(&Event::Began(record));
         }
+        self.begin_wished(watcher)?;
         self.tell(watcher)?;
         Ok(decision)
+    }
+
+    /// Begins what people asked for, as far as there is room and nothing else works on the same.
+    fn begin_wished(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
+        let waiting = self.journal.waiting()?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let mut busy: BTreeSet<Subject> =
+            self.journal.open()?.into_iter().map(|record| record.subject).collect();
+        for record in waiting {
+            let may = record.role <= self.terms.role && busy.len() < self.terms.jobs;
+            if !may || !busy.insert(record.subject.clone()) {
+                continue;
+            }
+            let record = self.journal.start(&self.book, &record)?;
+            self.launch(&record)?;
+            self.open.insert(record.id.clone());
+            watcher.happened(&Event::Began(record));
+        }
+        Ok(())
     }
 
     /// Puts what is new into the outbox, and has it sent beside the loop: a channel that does not answer keeps nothing else from its time.
     fn tell(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
         let channels = watcher.channels();
-        for message in self.desk.look(&channels, Timestamp::now())? {
+        for message in self.desk.look(&channels, watcher.fleet(), Timestamp::now())? {
             watcher.happened(&Event::Told(message));
         }
         if self.sender.as_ref().is_some_and(|sender| !sender.is_finished()) {
@@ -229,12 +261,12 @@ impl Daemon {
         Ok(())
     }
 
-    /// Tells of jobs that ended, those of an earlier daemon too.
-    fn see_ends(&mut self, watcher: &mut dyn Watcher) -> Result<()> {
+    /// Tells of jobs that ended, those of an earlier daemon too; returns those that run.
+    fn see_ends(&mut self, watcher: &mut dyn Watcher) -> Result<Vec<Record>> {
         self.children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
-        self.journal.bury(&self.book)?;
-        let open: BTreeSet<JobId> =
-            self.journal.open()?.into_iter().map(|record| record.id).collect();
+        let open = self.journal.open_besides(&mut self.ended)?;
+        let running = self.journal.bury(&self.book, open)?;
+        let open: BTreeSet<JobId> = running.iter().map(|record| record.id.clone()).collect();
         for id in self.open.difference(&open) {
             let record = self.journal.read(id)?;
             self.desk.ended(&watcher.channels(), &record)?;
@@ -244,7 +276,7 @@ impl Daemon {
             self.journal.trim()?;
         }
         self.open = open;
-        Ok(())
+        Ok(running)
     }
 
     fn pause(&self, wake: Option<Timestamp>) -> Duration {
@@ -267,7 +299,7 @@ impl Daemon {
             _ = child.wait();
         }
         self.children.clear();
-        self.see_ends(watcher)
+        self.see_ends(watcher).map(drop)
     }
 }
 

@@ -94,6 +94,14 @@ pub enum Error {
         /// Its name.
         name: String,
     },
+    /// A guarded command was cut off, and nobody has said what became of it.
+    #[error("{told}")]
+    GuardLeft {
+        /// The node.
+        node: String,
+        /// What was left, in a sentence.
+        told: String,
+    },
     /// A component that the profile does not have.
     #[error("node `{node}` has no component `{component}`{}", listed(known))]
     NoComponent {

@@ -1,11 +1,13 @@
 //! Records: what a machine tells of a node in the repository without files: marks after a look at its health, a retirement, a drill's
 //! certificate. Each is a snapshot without roots, so it is signed, sequenced and sealed like every other.
 
+use jiff::Timestamp;
+use nodekeep_nodes::manifest::Machine;
 use nodekeep_repo::backup::BackupOptions;
 use nodekeep_repo::id::SnapshotId;
 use nodekeep_repo::repository::SnapshotRecord;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::backup::Ground;
 use crate::error::{Error, Result};
@@ -18,6 +20,24 @@ pub const MARKS: &str = "marks";
 pub const RETIREMENT: &str = "retirement";
 /// The result of a drill.
 pub const CERTIFICATE: &str = "certificate";
+
+/// A snapshot's data was looked at.
+pub const VERIFICATION: &str = "verification";
+
+/// What a look at a snapshot's data found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verification {
+    /// When.
+    pub at: Timestamp,
+    /// Which snapshot, hexadecimal.
+    pub snapshot: String,
+    /// Whether all was as it should be.
+    pub ok: bool,
+    /// What was looked at, or what was wrong.
+    pub how: String,
+    /// Which machine looked.
+    pub machine: Machine,
+}
 
 /// The records of one kind and node, oldest first; what cannot be read is passed over.
 pub fn of_kind<T: DeserializeOwned>(all: &[SnapshotRecord], node: &str, kind: &str) -> Vec<T> {
@@ -38,6 +58,12 @@ pub fn of_kind_with_ids<T: DeserializeOwned>(
         Some((record.id, value))
     };
     of_node.filter_map(read).collect()
+}
+
+/// Whether it is a record of this kind and node.
+pub fn is_of_kind(record: &SnapshotRecord, node: &str, kind: &str) -> bool {
+    let is_its = record.snapshot.tags.iter().any(|(name, value)| name == TAG && value == node);
+    is_its && attachment(record, &name_of(kind)).is_some()
 }
 
 fn name_of(kind: &str) -> String {

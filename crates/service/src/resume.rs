@@ -41,6 +41,7 @@ fn resume_node(state: &State, name: &str) -> Result<Vec<String>> {
             }));
         }
     }
+    said.extend(crate::guard::left(&folder)?);
     if !swap::is_pending(&folder) && giving::waiting(&folder)?.is_empty() {
         return Ok(said);
     }

@@ -47,6 +47,11 @@ impl State {
         Self { folder }
     }
 
+    /// The folder, for what other rooms keep there.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// What tells this machine from another with the same host name: made at the first call.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 //! and sizes.
 
 mod corpus;
+mod dashboard;
 mod latency;
 mod machine;
 pub mod measure;
@@ -48,6 +49,10 @@ pub fn run(mut words: Vec<OsString>) -> Result<(), Error> {
     if words.first().is_some_and(|word| word == scale::WORD) {
         words.remove(0);
         return scale::run(words);
+    }
+    if words.first().is_some_and(|word| word == dashboard::WORD) {
+        words.remove(0);
+        return dashboard::run(words);
     }
     if words.first().is_some_and(|word| word == latency::WORD) {
         words.remove(0);

@@ -31,6 +31,7 @@ use crate::args::Args;
 use crate::error::Error;
 use crate::place;
 pub use ceph::Ceph;
+pub use ceph::free_ports;
 use garage::Garage;
 pub use machine::{Machine, snapshot_of};
 use s3::S3;

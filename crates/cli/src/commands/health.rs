@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use clap::Args;
 use jiff::Timestamp;
+use nodekeep_nodes::fence::look::Look;
 use nodekeep_nodes::fence::mark::Origin;
 use nodekeep_nodes::health::{self, Seen};
 use nodekeep_nodes::hold;
 use nodekeep_service::fencing;
+use nodekeep_service::fleet::local;
 use nodekeep_service::holding::site;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::commands::machine_label;
 use crate::error::{Error, Result};
@@ -46,40 +48,91 @@ pub struct Health {
 }
 
 impl Health {
-    /// As `status NODE` means it.
-    pub fn of(name: &str, wait: bool) -> Self {
-        Self { name: name.to_owned(), wait, patience: PATIENCE_SECS }
+    /// As `status NODE --wait` means it.
+    pub fn waiting(name: &str) -> Self {
+        Self { name: name.to_owned(), wait: true, patience: PATIENCE_SECS }
     }
 
     pub fn run(&self, app: &App) -> Result<()> {
+        let patience = self.wait.then(|| Duration::from_secs(self.patience));
+        let seen = Examined::of(app, &self.name, patience)?;
+        seen.tell(app)?;
+        app.output.document(&seen.document())?;
+        seen.conclude()
+    }
+}
+
+/// What a look at a node found.
+pub struct Examined {
+    name: String,
+    at: Timestamp,
+    seen: Vec<Seen>,
+    held: hold::Standing,
+    marks: Look,
+}
+
+impl Examined {
+    /// Looks at a registered node, and records what was seen and how far its marks have come.
+    ///
+    /// # Errors
+    /// If it is not registered, or what was seen cannot be written down.
+    pub fn of(app: &App, name: &str, patience: Option<Duration>) -> Result<Self> {
         let state = nodes::state(app);
-        let node = state.load(&self.name)?;
-        let folder = state.of(&self.name)?;
-        let held = hold::status(&site(&folder).folder, &self.name)
+        let node = state.load(name)?;
+        let folder = state.of(name)?;
+        let held = hold::status(&site(&folder).folder, name)
             .map_err(nodekeep_service::error::Error::from)?;
-        let seen = match self.wait {
-            true => health::wait_until_healthy(&node, Duration::from_secs(self.patience)),
-            false => health::look(&node),
+        let seen = match patience {
+            Some(patience) => health::wait_until_healthy(&node, patience),
+            None => health::look(&node),
         };
+        let at = Timestamp::now();
+        local::note_look(&folder, &seen, at)?;
         let machine = state.machine(&app.settings.host.clone().unwrap_or_else(machine_label))?;
         let marks = fencing::look_live(&node);
         fencing::record(&folder, &machine, Origin::Health, &marks)?;
-        app.output.answer(text(&seen))?;
-        for one in &held.outstanding {
+        Ok(Self { name: name.to_owned(), at, seen, held, marks })
+    }
+
+    /// For people.
+    ///
+    /// # Errors
+    /// If the output is gone.
+    pub fn tell(&self, app: &App) -> Result<()> {
+        app.output.answer(text(&self.seen))?;
+        for one in &self.held.outstanding {
             app.output.alert(format!("Held since {}: {}", one.since, one.step.about));
         }
-        for (rule, why) in marks.unreadable() {
+        for (rule, why) in self.marks.unreadable() {
             app.output.alert(format!("The fence cannot read `{rule}`: {why}"));
         }
-        app.output.document(&json!({
+        Ok(())
+    }
+
+    /// For machines.
+    pub fn document(&self) -> Value {
+        let look =
+            |one: &Seen| json!({ "name": one.name, "well": one.is_well, "detail": one.detail });
+        json!({
             "node": self.name,
-            "at": Timestamp::now().to_string(),
-            "well": seen.iter().all(|one| one.is_well),
-            "looks": seen.iter().map(|one| json!({ "name": one.name, "well": one.is_well, "detail": one.detail })).collect::<Vec<_>>(),
-            "held": held.outstanding.len(),
-            "marks": marks.marks(),
-        }))?;
-        match seen.iter().all(|one| one.is_well) {
+            "at": self.at.to_string(),
+            "well": self.is_well(),
+            "looks": self.seen.iter().map(look).collect::<Vec<_>>(),
+            "held": self.held.outstanding.len(),
+            "marks": self.marks.marks(),
+        })
+    }
+
+    fn is_well(&self) -> bool {
+        self.seen.iter().all(|one| one.is_well)
+    }
+
+    /// The exit code.
+    ///
+    /// # Errors
+    /// [`Error::Exit`] if something is not well.
+    pub fn conclude(&self) -> Result<()> {
+        match self.is_well() {
             true => Ok(()),
             false => Err(Error::Exit(exit::Class::Failed.exit_code())),
         }

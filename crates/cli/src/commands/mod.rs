@@ -7,11 +7,13 @@ pub mod completions;
 pub mod config;
 pub mod daemon;
 pub mod drill;
+pub mod guard;
 pub mod health;
 pub mod init;
 pub mod key;
 pub mod maintenance;
 pub mod man;
+pub mod metrics;
 pub mod minima;
 pub mod node;
 pub mod overview;
@@ -44,10 +46,13 @@ pub fn run(command: Option<Command>, app: &App) -> Result<()> {
         Some(Command::Node(command)) => command.run(app),
         Some(Command::Health(args)) => args.run(app),
         Some(Command::Drill(args)) => args.run(app),
+        Some(Command::Guard(args)) => args.run(app),
+        Some(Command::Deploy(args)) => args.run(app),
         Some(Command::Maintenance(command)) => command.run(app),
         Some(Command::Runbook(args)) => args.run(app),
         Some(Command::Schedule(command)) => command.run(app),
         Some(Command::Daemon(command)) => command.run(app),
+        Some(Command::Metrics(command)) => command.run(app),
         Some(Command::Config(command)) => command.run(app),
         Some(Command::Snapshot(command)) => command.run(app),
         Some(Command::Key(command)) => command.run(app),

@@ -1,5 +1,7 @@
 //! `nodekeep status`.
 
+mod fleet;
+
 use clap::Args;
 use nodekeep_repo::repository::SnapshotRecord;
 use nodekeep_repo::roster::Role;
@@ -21,14 +23,21 @@ use crate::session::{App, Identity, Need, Opened, read_identity, warn_of_lost};
 #[command(after_help = "\
 Role: any. A writer alone sees no snapshots, and is told so.
 
+Exit code 13: a node is at risk. Exit code 14: one is overdue, has failed, or was never backed up. Both with --all or a NODE.
+
 Examples:
   nodekeep status
+  nodekeep status --all
+  nodekeep status guts
   nodekeep status guts --wait
   nodekeep status --json --repo /mnt/disk/backups")]
 pub struct Status {
-    /// Only this node: its health, as `nodekeep health` shows it
+    /// Only this node: its health, and whether it is safe
     #[arg(value_name = "NODE")]
     node: Option<String>,
+    /// Every node whose snapshots lie here, from whichever machine, and whether it is safe
+    #[arg(long, conflicts_with = "node")]
+    all: bool,
     /// Of a node: look again until all is well
     #[arg(long, alias = "wait-sync", requires = "node")]
     wait: bool,
@@ -36,8 +45,14 @@ pub struct Status {
 
 impl Status {
     pub fn run(&self, app: &App) -> Result<()> {
+        if self.all {
+            return fleet::all(app);
+        }
         if let Some(name) = &self.node {
-            return Health::of(name, self.wait).run(app);
+            return match self.wait {
+                true => Health::waiting(name).run(app),
+                false => fleet::one(app, name),
+            };
         }
         let state = State::load(app)?;
         app.output.answer(state.text())?;

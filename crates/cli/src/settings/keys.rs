@@ -37,6 +37,10 @@ pub enum Form {
     Count,
     /// Bytes per second.
     Rate,
+    /// Bytes.
+    Size,
+    /// A table of its own keys.
+    Table,
     /// Sections in double brackets.
     Sections,
 }
@@ -51,6 +55,8 @@ impl Form {
             Self::Flag => "true or false",
             Self::Count => "a number from 1 to 256",
             Self::Rate => "bytes per second in quotes, as in \"10MiB\"",
+            Self::Size => "bytes in quotes, as in \"500GiB\"",
+            Self::Table => "a table, written with `nodekeep config edit`",
             Self::Sections => "sections in double brackets, written with `nodekeep config edit`",
         }
     }
@@ -64,7 +70,8 @@ impl Form {
             Self::Count => {
                 value.as_integer().is_some_and(|n| parse_threads(&n.to_string()).is_some())
             }
-            Self::Rate => value.as_str().is_some_and(|text| parse_rate(text).is_ok()),
+            Self::Rate | Self::Size => value.as_str().is_some_and(|text| parse_rate(text).is_ok()),
+            Self::Table => value.is_table(),
             Self::Sections => {
                 value.as_array().is_some_and(|items| items.iter().all(Value::is_table))
             }
@@ -78,11 +85,11 @@ impl Form {
             _ => None,
         };
         let value = match self {
-            Self::Text | Self::Path | Self::Rate => Value::String(one()?),
+            Self::Text | Self::Path | Self::Rate | Self::Size => Value::String(one()?),
             Self::Texts => Value::Array(words.iter().cloned().map(Value::String).collect()),
             Self::Flag => Value::Boolean(one()?.parse().ok()?),
             Self::Count => Value::Integer(one()?.parse().ok()?),
-            Self::Sections => return None,
+            Self::Table | Self::Sections => return None,
         };
         self.fits(&value).then_some(value)
     }
@@ -93,6 +100,11 @@ pub fn find(name: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.name == name)
 }
 
+/// Whether there are keys in a section of this name.
+pub fn has_section(name: &str) -> bool {
+    KEYS.iter().any(|key| key.name.split_once('.').is_some_and(|(section, _)| section == name))
+}
+
 /// Names of all keys.
 pub fn names() -> Vec<&'static str> {
     KEYS.iter().map(|key| key.name).collect()
@@ -100,7 +112,7 @@ pub fn names() -> Vec<&'static str> {
 
 /// The page of the documentation.
 pub fn reference() -> String {
-    let mut text = "# Configuration\n\nOne file, `nodekeep config path` says where. Every key has a default, and unknown keys are refused. An option beats the environment, the environment beats the file. This page is what `nodekeep config reference` prints.\n"
+    let mut text = "# Configuration\n\nOne file, `nodekeep config path` says where. Every key has a default, and unknown keys are refused. A name with a dot stands in a section: `http.listen` is `listen` below `[http]`. An option beats the environment, the environment beats the file. This page is what `nodekeep config reference` prints.\n"
         .to_owned();
     for key in &KEYS {
         let variable =
@@ -130,7 +142,7 @@ const fn key(
 }
 
 /// Every key.
-pub static KEYS: [Key; 21] = [
+pub static KEYS: [Key; 33] = [
     key(
         "repo",
         Form::Text,
@@ -290,6 +302,102 @@ pub static KEYS: [Key; 21] = [
         "nobody is told",
         "Who is told of what, and how: see [notifications.md](notifications.md).",
         "[{ name = \"ops\", by = \"ntfy\", url = \"https://ntfy.sh/my-topic\" }]",
+    ),
+    key(
+        "http.listen",
+        Form::Text,
+        None,
+        "`127.0.0.1:7717`",
+        "Where the daemon serves its dashboard and API, or `off`: see [api.md](api.md).",
+        "\"127.0.0.1:7717\"",
+    ),
+    key(
+        "http.tls-cert",
+        Form::Path,
+        None,
+        "no TLS",
+        "The certificate's chain, PEM; needed to listen on anything but loopback.",
+        "\"/etc/nodekeep/tls.pem\"",
+    ),
+    key(
+        "http.tls-key",
+        Form::Path,
+        None,
+        "no TLS",
+        "The certificate's key, PEM.",
+        "\"/etc/nodekeep/tls.key\"",
+    ),
+    key(
+        "http.hosts",
+        Form::Texts,
+        None,
+        "those of loopback, and the address it listens on",
+        "Further names by which the dashboard may be asked; requests for other names are refused.",
+        "[\"nodes.example.org\"]",
+    ),
+    key(
+        "http.metrics-open",
+        Form::Flag,
+        None,
+        "false",
+        "Give the figures of `/metrics` without a token; on loopback only.",
+        "true",
+    ),
+    key(
+        "http.plain",
+        Form::Flag,
+        None,
+        "false",
+        "Listen on other addresses than loopback without TLS, because a proxy before it has it.",
+        "true",
+    ),
+    key(
+        "targets",
+        Form::Table,
+        None,
+        "what a node's schedule allows, and without one a week; any time for a return",
+        "What is wanted of every node, each a span such as `90s`, `10m`, `1h`, `30d` or `2w`: `rpo`, how old the newest complete snapshot may be; `rto`, how long a return may take, as a drill measures it; `drill` and `verify`, how old the last drill and the last check of all data may be. See [monitoring.md](monitoring.md).",
+        "{ rpo = \"1h\", rto = \"10m\", drill = \"30d\" }",
+    ),
+    key(
+        "nodes",
+        Form::Table,
+        None,
+        "the usual targets",
+        "The same for one node, by its name: the section `[nodes.NAME]`.",
+        "{ guts = { rpo = \"15m\" }, relay = { rto = \"1h\" } }",
+    ),
+    key(
+        "capacity",
+        Form::Size,
+        None,
+        "the room of the file system; not known for an object store",
+        "How large the repository may become, where nothing else says so.",
+        "\"500GiB\"",
+    ),
+    key(
+        "verify-backups",
+        Form::Flag,
+        None,
+        "false",
+        "Look at each snapshot of a node right after it was made: all chunks are there, sizes add up, a sample is read back. It needs a key that reads, and the result is recorded.",
+        "true",
+    ),
+    key(
+        "pre-deployment-backup",
+        Form::Flag,
+        None,
+        "false",
+        "Whether `nodekeep deploy` makes a verified backup first, as `nodekeep guard` does.",
+        "true",
+    ),
+    key(
+        "metrics",
+        Form::Table,
+        None,
+        "nowhere",
+        "Where `nodekeep metrics push` sends to: `push`, the address of a Pushgateway; `user` with `password-file`, or `token-file`.",
+        "{ push = \"https://push.example.org\", user = \"nodekeep\", password-file = \"/etc/nodekeep/push-password\" }",
     ),
     key(
         "color",

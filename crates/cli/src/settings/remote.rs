@@ -124,9 +124,11 @@ pub fn parse_rate(text: &str) -> Result<NonZeroUsize, &'static str> {
         "kb" | "k" => 1000,
         "mb" | "m" => 1_000_000,
         "gb" | "g" => 1_000_000_000,
+        "tb" | "t" => 1_000_000_000_000,
         "kib" => 1 << 10,
         "mib" => 1 << 20,
         "gib" => 1 << 30,
+        "tib" => 1 << 40,
         _ => return Err(EXPECTED),
     };
     let number: usize = number.parse().map_err(|_| EXPECTED)?;

@@ -2,8 +2,11 @@
 
 mod axon;
 mod configuration;
+mod dashboard;
 mod documents;
 mod errors;
+mod fleet;
+mod guard;
 mod guts;
 mod healing;
 mod help;

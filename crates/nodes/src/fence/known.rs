@@ -103,6 +103,11 @@ impl Known {
         self.records.get(place)
     }
 
+    /// Everything that is known, by place.
+    pub fn all(&self) -> impl Iterator<Item = (&Place, &Record)> {
+        self.records.iter()
+    }
+
     /// Everything that is known of a rule.
     pub fn of_rule<'a>(&'a self, rule: &'a str) -> impl Iterator<Item = (&'a Place, &'a Record)> {
         self.records.iter().filter(move |(place, _)| place.rule == rule)

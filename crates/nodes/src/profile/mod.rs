@@ -40,6 +40,8 @@ pub struct Profile {
     pub service: Service,
     /// What runs around a backup and a restore.
     pub hooks: Hooks,
+    /// What deploys a new version of it.
+    pub deploy: Option<Line>,
     /// How its health is seen.
     pub health: Vec<HealthRule>,
     /// What must never run backwards.

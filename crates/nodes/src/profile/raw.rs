@@ -32,6 +32,7 @@ struct RawProfile {
     title: String,
     about: String,
     tested: Option<String>,
+    deploy: Option<RawLine>,
     #[serde(default)]
     notes: Vec<String>,
     #[serde(default)]

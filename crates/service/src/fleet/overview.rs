@@ -1,6 +1,7 @@
 //! The document of the fleet, as `status --all --json`, the HTTP API and the dashboard have it. What is not known is `None`, written as
 //! null. No field holds a secret: a location never has credentials.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::moment::Moment;
@@ -8,7 +9,7 @@ use crate::copies::Distance;
 use crate::notify::Topic;
 
 /// Everything in one glance.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Overview {
     /// When it was looked at.
     pub at: Moment,
@@ -31,7 +32,7 @@ pub struct Overview {
 }
 
 /// What the keys can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Role {
     /// Add snapshots; sees nothing of what others wrote.
@@ -43,7 +44,7 @@ pub enum Role {
 }
 
 /// The repository and its place.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Repository {
     /// Where it lies.
     pub location: String,
@@ -80,7 +81,7 @@ pub struct Repository {
 }
 
 /// Room for a repository, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Capacity {
     /// Of the file system, or what was set.
     pub total: u64,
@@ -89,7 +90,7 @@ pub struct Capacity {
 }
 
 /// A copy of the repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Copy {
     /// `mirror` or `copy`.
     pub kind: String,
@@ -104,7 +105,7 @@ pub struct Copy {
 }
 
 /// What scrubs found.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, JsonSchema)]
 pub struct Scrub {
     /// Of all bytes, the share that was read and found whole: 0 to 1.
     pub proven_share: f64,
@@ -115,7 +116,7 @@ pub struct Scrub {
 }
 
 /// Bytes of all snapshots beside bytes of the repository.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Dedup {
     /// Sizes of all files in all snapshots.
     pub logical_bytes: u64,
@@ -124,7 +125,7 @@ pub struct Dedup {
 }
 
 /// One node.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Node {
     /// Its name: what tells it from others in the repository.
     pub name: String,
@@ -167,7 +168,7 @@ pub struct Node {
 }
 
 /// How a node stands, the worst first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// There is no snapshot.
@@ -185,7 +186,7 @@ pub enum Verdict {
 }
 
 /// Why a node stands as it does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Reason {
     /// For machines.
     pub code: Code,
@@ -194,10 +195,12 @@ pub struct Reason {
     /// A command that helps.
     #[serde(rename = "do")]
     pub remedy: Option<String>,
+    /// Whether it keeps the node from being safe; otherwise it only keeps it from being proven, or is worth knowing.
+    pub risk: bool,
 }
 
 /// What there is to say of a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Code {
     /// No snapshot.
@@ -214,6 +217,8 @@ pub enum Code {
     DrillFailed,
     /// The last check of a snapshot found something wrong.
     VerifyFailed,
+    /// Its data was not checked for longer than the target allows.
+    VerifyOld,
     /// Objects of the repository are damaged.
     Damaged,
     /// Neither the repository nor a copy lies on another host.
@@ -241,7 +246,7 @@ pub enum Code {
 }
 
 /// A node's newest snapshot.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Newest {
     /// Its id, hexadecimal.
     pub snapshot: String,
@@ -260,7 +265,7 @@ pub struct Newest {
 }
 
 /// A target in seconds, and how it is met.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, JsonSchema)]
 pub struct Target {
     /// What was set.
     pub target: Option<f64>,
@@ -279,7 +284,7 @@ impl Target {
 }
 
 /// A drill.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Drill {
     /// When it began.
     pub at: Moment,
@@ -294,7 +299,7 @@ pub struct Drill {
 }
 
 /// A check of a node's snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Verified {
     /// When.
     pub at: Moment,
@@ -305,7 +310,7 @@ pub struct Verified {
 }
 
 /// What comes next.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Next {
     /// The job's word.
     pub job: String,
@@ -314,7 +319,7 @@ pub struct Next {
 }
 
 /// A look at a node.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Health {
     /// When.
     pub at: Moment,
@@ -325,7 +330,7 @@ pub struct Health {
 }
 
 /// Whether rules about old snapshots are kept to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Retention {
     /// Whether they are.
     pub met: bool,
@@ -334,7 +339,7 @@ pub struct Retention {
 }
 
 /// A machine that wrote to the repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Machine {
     /// What tells it from others.
     pub id: String,
@@ -349,7 +354,7 @@ pub struct Machine {
 }
 
 /// Jobs of this machine, now.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Jobs {
     /// That run.
     pub running: u64,
@@ -358,7 +363,7 @@ pub struct Jobs {
 }
 
 /// Something wrong that people were told of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Alert {
     /// The same as long as the same is wrong.
     pub key: String,
@@ -375,7 +380,7 @@ pub struct Alert {
 }
 
 /// One node with its parts: what a page about it shows.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 pub struct Detail {
     /// As in the overview.
     #[serde(flatten)]
@@ -387,13 +392,14 @@ pub struct Detail {
 }
 
 /// A component in a node's newest snapshot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Component {
     /// Its name.
     pub name: String,
     /// Its kind.
     pub kind: String,
     /// How it came out.
+    #[schemars(with = "String")]
     pub status: nodekeep_nodes::manifest::Status,
     /// Size in bytes.
     pub bytes: u64,
@@ -404,7 +410,7 @@ pub struct Component {
 }
 
 /// A mark of the fence.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Mark {
     /// What must not run backwards.
     pub what: String,

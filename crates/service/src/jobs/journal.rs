@@ -1,6 +1,7 @@
 //! What jobs there were: a file for each in `jobs/`, with what the program wrote beside it. A runner holds the job's lock while it lives,
 //! so that a job that nobody works on any more is known for what it is, also after a crash and a reboot.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -21,7 +22,9 @@ const KEPT: usize = 500;
 /// A runner that has not taken its job after so long never will.
 const GRACE: SignedDuration = SignedDuration::from_secs(2);
 /// What one job leaves in the folder.
-const ENDINGS: [&str; 4] = ["json", "out", "log", "lock"];
+const ENDINGS: [&str; 7] = ["json", "out", "log", "lock", "progress", "progress-new", "stop"];
+/// What is said of a job whose end nobody saw.
+pub const LOST: &str = "it was killed, or the machine went down";
 
 /// The folder of jobs.
 #[derive(Debug, Clone)]
@@ -55,6 +58,65 @@ impl Journal {
         Ok(record)
     }
 
+    /// Writes down what somebody asked for: it waits until a daemon begins it.
+    ///
+    /// # Errors
+    /// Why it could not be written: then nothing was asked for.
+    pub fn ask(&self, record: &Record) -> Result<()> {
+        self.write(record)
+    }
+
+    /// Begins what waited: written down, as in [`Journal::begin`], before anything is done.
+    ///
+    /// # Errors
+    /// Why it could not be written: then nothing may be begun.
+    pub fn start(&self, book: &Book, waiting: &Record) -> Result<Record> {
+        let record = Record { waits: false, begun: Timestamp::now(), ..waiting.clone() };
+        self.write(&record)?;
+        if let Some(schedule) = &record.schedule {
+            let run = Run { slot: record.slot, attempt: record.attempt, ended: None };
+            book.note(schedule, |past| {
+                past.decided = Some(record.slot);
+                past.run = Some(run);
+            })?;
+        }
+        Ok(record)
+    }
+
+    /// Jobs that nobody has begun yet, the oldest first.
+    ///
+    /// # Errors
+    /// As [`Journal::all`].
+    pub fn waiting(&self) -> Result<Vec<Record>> {
+        Ok(self
+            .all()?
+            .into_iter()
+            .filter(|record| record.waits && record.ended.is_none())
+            .collect())
+    }
+
+    /// Asks whoever works on a job to end it; one that waits is ended here.
+    ///
+    /// # Errors
+    /// [`Error::NoJob`], or why the wish could not be written.
+    pub fn stop(&self, book: &Book, id: &JobId) -> Result<Record> {
+        let record = self.read(id)?;
+        if record.waits && record.ended.is_none() {
+            let message = Some("it was taken back before it began".to_owned());
+            let ended = Ended { at: Timestamp::now(), code: None, ending: Ending::Failed, message };
+            return self.end(book, id, ended);
+        }
+        if record.ended.is_none() {
+            replace(&self.path(id, "stop"), b"")?;
+        }
+        Ok(record)
+    }
+
+    /// Whether somebody wants it to end.
+    pub fn is_to_stop(&self, id: &JobId) -> bool {
+        self.path(id, "stop").exists()
+    }
+
     /// Writes down how a job ended, here and in the history. The first word stays.
     ///
     /// # Errors
@@ -63,7 +125,8 @@ impl Journal {
         let mut record = self.read(id)?;
         let ended = record.ended.get_or_insert(ended).clone();
         self.write(&record)?;
-        book.note(&record.schedule, |past| {
+        let Some(schedule) = &record.schedule else { return Ok(record) };
+        book.note(schedule, |past| {
             let of_this = |run: &&mut Run| run.slot == record.slot && run.attempt == record.attempt;
             if let Some(run) = past.run.as_mut().filter(of_this) {
                 run.ended = Some((ended.at, ended.ending));
@@ -84,12 +147,37 @@ impl Journal {
         self.ids()?.iter().map(|id| self.read(id)).collect()
     }
 
-    /// Jobs that have no end yet.
+    /// Jobs that were begun and have no end yet.
     ///
     /// # Errors
     /// As [`Journal::all`].
     pub fn open(&self) -> Result<Vec<Record>> {
-        Ok(self.all()?.into_iter().filter(|record| record.ended.is_none()).collect())
+        Ok(self
+            .all()?
+            .into_iter()
+            .filter(|record| record.ended.is_none() && !record.waits)
+            .collect())
+    }
+
+    /// The same. Those in `ended` were seen to have one and are not read again; whose end is seen now comes to them.
+    ///
+    /// # Errors
+    /// As [`Journal::all`].
+    pub fn open_besides(&self, ended: &mut BTreeSet<JobId>) -> Result<Vec<Record>> {
+        let ids = self.ids()?;
+        ended.retain(|id| ids.binary_search(id).is_ok());
+        let mut open = Vec::new();
+        for id in ids {
+            if ended.contains(&id) {
+                continue;
+            }
+            let record = self.read(&id)?;
+            match record.ended {
+                Some(_) => _ = ended.insert(id),
+                None => open.push(record),
+            }
+        }
+        Ok(open)
     }
 
     /// One job.
@@ -108,29 +196,30 @@ impl Journal {
             .map_err(|error| Error::State { path, reason: error.to_string() })
     }
 
-    /// Marks jobs that nobody works on and that have no end: their runner was killed. Returns them.
+    /// Marks jobs that nobody works on and that have no end: their runner was killed. Returns the rest.
     ///
     /// # Errors
-    /// If the folder or a file cannot be read or written.
-    pub fn bury(&self, book: &Book) -> Result<Vec<Record>> {
-        let mut buried = Vec::new();
+    /// If a file cannot be read or written.
+    pub fn bury(&self, book: &Book, open: Vec<Record>) -> Result<Vec<Record>> {
+        let mut alive = Vec::new();
         let now = Timestamp::now();
-        for record in self.open()? {
+        for record in open {
             // After the clock was set back a job may lie ahead: then it waits for nothing.
             let is_young =
                 (SignedDuration::ZERO..GRACE).contains(&now.duration_since(record.begun));
             if is_young || self.is_worked_on(&record.id)? {
+                alive.push(record);
                 continue;
             }
             let ended = Ended {
                 at: now,
                 code: None,
                 ending: Ending::Retry,
-                message: Some("it was killed, or the machine went down".to_owned()),
+                message: Some(LOST.to_owned()),
             };
-            buried.push(self.end(book, &record.id, ended)?);
+            self.end(book, &record.id, ended)?;
         }
-        Ok(buried)
+        Ok(alive)
     }
 
     /// Takes a job for this process.
@@ -156,6 +245,16 @@ impl Journal {
     /// What the program wrote for a person to read.
     pub fn log(&self, id: &JobId) -> PathBuf {
         self.path(id, "log")
+    }
+
+    /// How far the program is: a [`super::progress::Progress`].
+    pub fn progress(&self, id: &JobId) -> PathBuf {
+        self.path(id, "progress")
+    }
+
+    /// The folder that it lies in.
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
     }
 
     /// The JSON that the program wrote.

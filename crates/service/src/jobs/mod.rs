@@ -2,7 +2,9 @@
 //! job takes the daemon with it, none is forgotten when the daemon is killed, and memory goes back to the system.
 
 pub mod journal;
+pub mod progress;
 pub mod runner;
+pub mod wish;
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::schedule::decide::{Due, Ending};
 use crate::schedule::job::Role;
 use crate::schedule::{Name, Schedule, Subject};
+use wish::Wish;
 
 /// Names a job; later jobs sort after earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -27,8 +30,15 @@ pub struct JobId(String);
 pub struct Record {
     /// Its name.
     pub id: JobId,
-    /// The schedule it belongs to.
-    pub schedule: Name,
+    /// The schedule it belongs to; `None` for what a person asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<Name>,
+    /// The token that asked for it; `None`: its moment came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Whether nothing of it was begun yet: the daemon begins it when its subject is free.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub waits: bool,
     /// What it works on.
     pub subject: Subject,
     /// What it does, in a word.
@@ -77,7 +87,9 @@ impl Record {
     pub fn of(schedule: &Schedule, due: &Due, now: Timestamp) -> Self {
         Self {
             id: JobId::new(now),
-            schedule: schedule.name.clone(),
+            schedule: Some(schedule.name.clone()),
+            by: None,
+            waits: false,
             subject: schedule.subject(),
             word: schedule.job.word().to_owned(),
             role: schedule.job.role(),
@@ -89,6 +101,54 @@ impl Record {
             ended: None,
         }
     }
+}
+
+impl Record {
+    /// What a person asked for, by a token of this name: it waits.
+    pub fn wished(wish: &Wish, by: &str, now: Timestamp) -> Self {
+        Self {
+            id: JobId::new(now),
+            schedule: None,
+            by: Some(by.to_owned()),
+            waits: true,
+            subject: Subject::Node(wish.node.clone()),
+            word: wish.word().to_owned(),
+            role: wish.role(),
+            arguments: wish.arguments(),
+            slot: now,
+            attempt: 1,
+            missed: 0,
+            begun: now,
+            ended: None,
+        }
+    }
+
+    /// The job of a schedule before its moment, by a token of this name: it waits.
+    pub fn hurried(schedule: &Schedule, by: &str, now: Timestamp) -> Self {
+        let due = Due { schedule: schedule.name.clone(), slot: now, attempt: 1, missed: 0 };
+        Self { by: Some(by.to_owned()), waits: true, ..Self::of(schedule, &due, now) }
+    }
+
+    /// What people know it by: its schedule, or what it does to what.
+    pub fn title(&self) -> String {
+        match (&self.schedule, &self.subject) {
+            (Some(schedule), _) => schedule.to_string(),
+            (None, Subject::Node(node)) => format!("{} of {node}", self.word),
+            (None, Subject::Repository) => self.word.clone(),
+        }
+    }
+
+    /// The node, if it works on one.
+    pub fn node(&self) -> Option<&str> {
+        match &self.subject {
+            Subject::Node(node) => Some(node),
+            Subject::Repository => None,
+        }
+    }
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl FromStr for JobId {

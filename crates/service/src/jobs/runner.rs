@@ -52,7 +52,7 @@ pub fn run(
         return Ok(record);
     }
     let status = match start(journal, &record, launch) {
-        Ok(child) => wait(child, stop),
+        Ok(child) => wait(child, || stop() || journal.is_to_stop(id)),
         Err(error) => Err(error),
     };
     let ended = match status {

@@ -107,7 +107,7 @@ impl Secret {
     ///
     /// # Errors
     /// Why the file cannot be read, in words.
-    pub(super) fn read(&self) -> Result<Zeroizing<String>, String> {
+    pub(crate) fn read(&self) -> Result<Zeroizing<String>, String> {
         match self {
             Self::Given(text) => Ok(text.clone()),
             Self::File(path) => {
@@ -146,6 +146,33 @@ impl Channel {
         self.on.contains(&message.topic) && of_its_nodes
     }
 
+    /// Its kind in a word.
+    pub fn kind(&self) -> &'static str {
+        match &self.transport {
+            Transport::Web { body, .. } => match body {
+                Body::Plain | Body::Template(_) => "webhook",
+                Body::Slack => "slack",
+                Body::Discord => "discord",
+                Body::Matrix => "matrix",
+                Body::Ntfy => "ntfy",
+            },
+            Transport::Mail(_) => "smtp",
+            Transport::Program(_) => "command",
+        }
+    }
+
+    /// Where it leads, without what is secret: of an address only scheme and host, for the rest of it often is the key.
+    pub fn leads_to(&self) -> String {
+        match &self.transport {
+            Transport::Web { url: Secret::Given(url), .. } => host_of(url),
+            Transport::Web { url: Secret::File(path), .. } => {
+                format!("the address in {}", path.display())
+            }
+            Transport::Mail(mail) => mail.recipients.join(", "),
+            Transport::Program(argv) => argv.first().cloned().unwrap_or_default(),
+        }
+    }
+
     /// Puts the paths of secrets where they are meant.
     pub fn place(&mut self, place: impl Fn(&Path) -> PathBuf) {
         let secrets = match &mut self.transport {
@@ -171,6 +198,14 @@ impl Channel {
             Transport::Program(argv) => program::run(argv, message),
         }
     }
+}
+
+/// Scheme and host of an address.
+fn host_of(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return "…".to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}/…")
 }
 
 /// A section `[[notify]]` as it is written.

@@ -24,16 +24,26 @@ pub fn of_schedules(planned: &[Planned], history: &History, now: Timestamp) -> V
     wrong
 }
 
+/// Whether the last run failed, and nothing tries again.
+pub fn has_failed(plan: &Planned, past: &Past) -> bool {
+    let run = past.run.as_ref();
+    run.is_some_and(|run| match run.ended {
+        None | Some((_, Ending::Done)) => false,
+        Some((_, Ending::Failed)) => true,
+        Some((_, Ending::Retry)) => run.attempt > plan.schedule.retries,
+    })
+}
+
+/// How long after one moment nothing need have ended well: the time to the next, some lateness, and what runs are spread over.
+pub fn patience(plan: &Planned, last: Timestamp) -> SignedDuration {
+    let pause = plan.rhythm.longest_pause(last);
+    pause + (pause / LATE_SHARE).max(LATE_LEAST) + plan.most_jitter()
+}
+
 /// The last run failed for good: every further try is used up, or would be in vain.
 fn failed(plan: &Planned, past: &Past) -> Option<Condition> {
     let schedule = &plan.schedule;
-    let run = past.run.as_ref()?;
-    let is_last = match run.ended.as_ref()?.1 {
-        Ending::Done => return None,
-        Ending::Failed => true,
-        Ending::Retry => run.attempt > schedule.retries,
-    };
-    is_last.then(|| Condition {
+    has_failed(plan, past).then(|| Condition {
         key: format!("failed {}", schedule.name),
         topic: topic(&schedule.job),
         title: format!("{}: {} failed", subject(plan), schedule.job.word()),
@@ -54,9 +64,7 @@ fn overdue(plan: &Planned, past: &Past, now: Timestamp) -> Option<Condition> {
     };
     let last = past.done.unwrap_or(schedule.since);
     let passed = now.duration_since(last);
-    let pause = plan.rhythm.longest_pause(last);
-    let allowed = pause + (pause / LATE_SHARE).max(LATE_LEAST) + plan.most_jitter();
-    (passed > allowed).then(|| Condition {
+    (passed > patience(plan, last)).then(|| Condition {
         key: format!("overdue {}", schedule.name),
         topic: Topic::Overdue,
         title: format!("{}: no backup for {} h", subject(plan), passed.as_hours()),

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::alerts::{Alerts, judge};
+use super::alerts::{Alerts, Condition, judge};
 use super::channel::Channel;
 use super::condition;
 use super::outbox::{Outbox, Sent};
-use super::{Message, Topic};
+use super::{Message, Topic, fleet};
 use crate::error::{Error, Result};
 use crate::jobs::Record;
 use crate::schedule::Subject;
@@ -52,15 +52,23 @@ impl Desk {
         }
     }
 
-    /// Looks what is wrong now, and puts what is new into the outbox. What is told is written down after the messages: a crash in
+    /// Looks what is wrong now, and puts what is new into the outbox. `fleet` is what a look at the fleet has just shown; without one
+    /// what the last showed still holds. What is told is written down after the messages: a crash in
     /// between tells twice rather than never.
     ///
     /// # Errors
     /// If schedules, history, alerts or outbox cannot be read or written.
-    pub fn look(&self, channels: &[Channel], now: Timestamp) -> Result<Vec<Message>> {
+    pub fn look(
+        &self,
+        channels: &[Channel],
+        fleet: Option<Vec<Condition>>,
+        now: Timestamp,
+    ) -> Result<Vec<Message>> {
         let planned = self.book.planned(&self.machine)?;
-        let wrong = condition::of_schedules(&planned, &self.book.history()?, now);
         let known = self.alerts()?;
+        let by_schedules = condition::of_schedules(&planned, &self.book.history()?, now);
+        let by_fleet = fleet.unwrap_or_else(|| fleet::lasting(&known));
+        let wrong = fleet::joined(by_schedules, by_fleet);
         let (alerts, messages) = judge(&known, &wrong, &self.host, now);
         self.outbox().put(channels, &messages, now)?;
         if alerts != known {

@@ -4,19 +4,24 @@ pub mod alerts;
 pub mod channel;
 pub mod condition;
 pub mod desk;
+pub mod fleet;
 mod http;
 mod mail;
 pub mod outbox;
 mod program;
+pub mod sent;
 
 use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a message is about; channels choose among these.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Topic {
     /// A backup, copy or clean-up failed.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Message;
 use super::channel::{Channel, Refused};
+use super::sent::{self, Try};
 use crate::error::{Error, Result};
 use crate::state::replace;
 
@@ -114,7 +115,11 @@ impl Outbox {
                 remove(&path)?;
                 continue;
             };
-            match channel.send(&waiting.message) {
+            let taken = channel.send(&waiting.message);
+            let refused = taken.as_ref().err().map(|refused| refused.reason.clone());
+            // A record that cannot be written is no reason to send twice.
+            _ = Try::of(&name, &waiting.message, refused).note(&self.folder);
+            match taken {
                 Ok(()) => {
                     sent.taken += 1;
                     remove(&path)?;
@@ -128,6 +133,14 @@ impl Outbox {
             }
         }
         Ok(sent)
+    }
+
+    /// What was sent, and what came of it, oldest first.
+    ///
+    /// # Errors
+    /// If the file cannot be read.
+    pub fn sent(&self) -> Result<Vec<Try>> {
+        sent::all(&self.folder)
     }
 
     fn files(&self) -> Result<Vec<PathBuf>> {

@@ -240,6 +240,9 @@ impl Ground<'_> {
         back.wake(&state, &context, &staged, &mut restored);
         restored.down = if plan.stops() { down.elapsed() } else { Duration::ZERO };
         restored.took = begun.elapsed();
+        if let Err(error) = crate::guard::answered(&state) {
+            restored.problems.push(error.to_string());
+        }
         Ok(restored)
     }
 

@@ -79,7 +79,7 @@ impl Machine {
             name: "n".to_owned(),
             profile: profile.name.clone(),
             paths: [("data".to_owned(), self.data())].into(),
-            values: Default::default(),
+            ..Registration::default()
         };
         Node::new(registration, profile).unwrap()
     }
@@ -98,7 +98,12 @@ impl Machine {
 
     /// The node's snapshots, oldest first.
     pub fn snapshots(&self) -> Vec<NodeSnapshot> {
-        of_node(&self.all(), "n").0
+        self.snapshots_of("n")
+    }
+
+    /// Those of another node.
+    pub fn snapshots_of(&self, name: &str) -> Vec<NodeSnapshot> {
+        of_node(&self.all(), name).0
     }
 }
 

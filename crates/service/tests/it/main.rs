@@ -3,6 +3,7 @@
 mod backup;
 mod drill;
 mod fences;
+mod fleet;
 mod giving;
 mod lab;
 mod live;

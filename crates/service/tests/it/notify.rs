@@ -6,8 +6,14 @@ use std::sync::mpsc::{Receiver, channel as pipe};
 use std::thread;
 
 use jiff::{SignedDuration, Timestamp};
+use nodekeep_service::copies::Distance;
+use nodekeep_service::fleet::overview::{
+    Capacity, Code, Jobs, Machine as FleetMachine, Node, Overview, Reason, Repository, Role,
+    Target, Verdict,
+};
 use nodekeep_service::notify::alerts::{Alerts, Condition, judge};
 use nodekeep_service::notify::channel::{Channel, Written};
+use nodekeep_service::notify::fleet::{conditions, joined, lasting};
 use nodekeep_service::notify::outbox::Outbox;
 use nodekeep_service::notify::{Message, Topic, condition};
 use nodekeep_service::schedule::Schedule;
@@ -305,4 +311,113 @@ fn sections_that_make_no_channel_are_refused_with_what_is_missing() {
     }
     assert!(toml::from_str::<Written>("name = 'a'\nby = 'pigeon'").is_err());
     assert!(toml::from_str::<Written>("name = 'a'\nby = 'slack'\nulr = 'x'").is_err());
+}
+
+/// An overview with a node for which these reasons are told, in a repository that is nearly full.
+fn fleet(codes: &[(Code, bool)], silent: bool) -> Overview {
+    let reason = |(code, risk): &(Code, bool)| Reason {
+        code: *code,
+        text: "So it is.".into(),
+        remedy: Some("nodekeep drill guts".into()),
+        risk: *risk,
+    };
+    Overview {
+        at: moment("2026-11-21T02:00:00Z").into(),
+        version: "0".into(),
+        host: "box".into(),
+        role: Role::Keeper,
+        repository: Repository {
+            location: "/srv/b".into(),
+            id: "ab".into(),
+            bytes: Some(1),
+            objects: Some(1),
+            snapshots: Some(1),
+            capacity: Some(Capacity { total: 1000, free: 10 }),
+            growth_per_day: None,
+            days_until_full: None,
+            distance: Distance::SameDisk,
+            offsite: false,
+            copies: Vec::new(),
+            scrub: None,
+            dedup: None,
+            damaged_objects: 0,
+            snapshots_lost: 0,
+            words_confirmed: true,
+        },
+        nodes: vec![Node {
+            name: "guts".into(),
+            profile: "guts".into(),
+            id: "guts".into(),
+            here: false,
+            host: Some("rack1".into()),
+            verdict: Verdict::AtRisk,
+            reasons: codes.iter().map(reason).collect(),
+            newest: None,
+            snapshots: 1,
+            oldest: None,
+            rpo: Target::of(Some(10.0), Some(20.0)),
+            rto: Target::default(),
+            drill: None,
+            verified: None,
+            next: None,
+            paused: false,
+            health: None,
+            retention: None,
+            fence_marks: 0,
+        }],
+        machines: vec![FleetMachine {
+            id: "m1".into(),
+            host: "rack1".into(),
+            last_seen: moment("2026-11-01T02:00:00Z").into(),
+            nodes: vec!["guts".into()],
+            silent,
+        }],
+        jobs: Jobs::default(),
+        alerts: Vec::new(),
+    }
+}
+
+fn keys(conditions: &[Condition]) -> Vec<&str> {
+    conditions.iter().map(|condition| condition.key.as_str()).collect()
+}
+
+#[test]
+fn the_fleet_tells_of_drills_targets_silence_and_room() {
+    let cases: [(&[(Code, bool)], bool, &[&str]); 6] = [
+        (&[], false, &["fleet space"]),
+        (&[(Code::DrillFailed, true)], false, &["fleet drill guts", "fleet space"]),
+        // Nobody asked for drills: no alert.
+        (&[(Code::NeverDrilled, false)], false, &["fleet space"]),
+        (&[(Code::NeverDrilled, true)], false, &["fleet drill guts", "fleet space"]),
+        (
+            &[(Code::Overdue, true), (Code::VerifyFailed, true)],
+            false,
+            &["fleet rpo guts", "fleet verify guts", "fleet space"],
+        ),
+        (&[(Code::RtoMissed, true)], true, &["fleet rto guts", "fleet silent m1", "fleet space"]),
+    ];
+    for (codes, silent, expected) in cases {
+        let found = conditions(&fleet(codes, silent));
+        assert_eq!(keys(&found), expected, "{codes:?}");
+    }
+    let found = conditions(&fleet(&[(Code::DrillFailed, true)], false));
+    assert!(found[0].text.contains("nodekeep drill guts"), "{}", found[0].text);
+    assert_eq!((found[0].topic, found[1].topic), (Topic::Verification, Topic::Space));
+}
+
+#[test]
+fn what_the_fleet_shows_lasts_until_it_is_looked_at_again_and_is_told_once() {
+    let now = moment("2026-11-21T02:00:00Z");
+    let found = conditions(&fleet(&[(Code::Overdue, true)], true));
+    let (known, told) = judge(&Alerts::new(), &found, "box", now);
+    assert_eq!(told.len(), 3);
+    let (known, told) = judge(&known, &joined(Vec::new(), lasting(&known)), "box", now + hours(1));
+    assert_eq!((told.len(), known.len()), (0, 3));
+    // A schedule that is overdue says the same of the node: it is told once, and the other is over.
+    let mut overdue = wrong("overdue guts");
+    (overdue.topic, overdue.node) = (Topic::Overdue, Some("guts".into()));
+    let both = joined(vec![overdue], lasting(&known));
+    assert_eq!(keys(&both), ["overdue guts", "fleet silent m1", "fleet space"]);
+    let (known, _) = judge(&known, &[], "box", now + hours(2));
+    assert!(known.is_empty() && lasting(&known).is_empty());
 }

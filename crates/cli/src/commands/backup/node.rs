@@ -4,13 +4,16 @@ use nodekeep_nodes::kind::Choice;
 use nodekeep_nodes::manifest::{Manifest, Note};
 use nodekeep_nodes::node::Node;
 use nodekeep_service::applets::component_of;
-use nodekeep_service::backup::{NodeBackup, is_failure};
+use nodekeep_service::backup::{Ground, NodeBackup, is_failure};
 use nodekeep_service::capture::Wish;
+use nodekeep_service::find::NodeSnapshot;
+use nodekeep_service::verify::Sampled;
 use serde_json::json;
 
 use super::{Backup, conclude, document, holds, remember, repository_line, still_missing, took};
 use crate::commands::snapshot::unreadable;
 use crate::error::{Error, Result};
+use crate::exit;
 use crate::nodes;
 use crate::progress::Progress;
 use crate::render;
@@ -34,6 +37,7 @@ impl Backup {
         opened.pin()?;
         remember(app, &opened, done.report.snapshot)?;
         tell(app, &opened, &done)?;
+        let verified = self.verified(app, &opened, &ground, &done)?;
         let missing = still_missing(&opened, made.as_ref(), Some(render::time::now_ms()));
         if !missing.is_empty() && !self.dry_run {
             app.output.say(format!("\nStill missing:\n{missing}"))?;
@@ -42,7 +46,38 @@ impl Backup {
         told["node"] = json!(name);
         told["whole"] = json!(done.is_whole());
         told["manifest"] = nodes::manifest_document(&done.manifest);
-        conclude(app, made.as_ref(), &told, done.is_whole())
+        told["verified"] = json!(verified.as_ref().map(Sampled::is_sound));
+        conclude(app, made.as_ref(), &told, done.is_whole())?;
+        match verified.is_none_or(|seen| seen.is_sound()) {
+            true => Ok(()),
+            false => Err(Error::Exit(exit::Class::Damaged.exit_code())),
+        }
+    }
+
+    /// With `verify-backups = true` what was just made is looked at; `None` where it was not.
+    fn verified(
+        &self,
+        app: &App,
+        opened: &Opened,
+        ground: &Ground<'_>,
+        done: &NodeBackup,
+    ) -> Result<Option<Sampled>> {
+        let Some(id) = done.report.snapshot.filter(|_| app.settings.verify_backups) else {
+            return Ok(None);
+        };
+        if !opened.repository.capability().reads_data {
+            app.output.remark("Not verified: the keys here do not read what they write.");
+            return Ok(None);
+        }
+        let records = opened.repository.snapshots()?;
+        let record = records.iter().find(|record| record.id == id);
+        let snapshot = record.and_then(NodeSnapshot::of);
+        let seen = ground.verify(&snapshot.ok_or(Error::NotOfANode { snapshot: id.short() })??)?;
+        match seen.is_sound() {
+            true => app.output.say(format!("\nVerified: {}.", seen.text()))?,
+            false => app.output.alert(format!("\nNOT SOUND: {}.", seen.text())),
+        }
+        Ok(Some(seen))
     }
 
     fn node_wish(&self, node: &Node) -> Result<Wish> {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use toml_edit::DocumentMut;
+use toml_edit::{DocumentMut, Item, TableLike};
 
 use crate::error::{Error, Result};
 use crate::home;
@@ -42,4 +42,43 @@ pub fn write(app: &App, text: &str) -> Result<()> {
         fs::create_dir_all(folder).map_err(Error::file(folder, "make"))?;
     }
     home::replace(&path, text)
+}
+
+/// What a document says of a key; `section.key` stands in a section.
+pub fn item<'a>(document: &'a DocumentMut, name: &str) -> Option<&'a Item> {
+    match name.split_once('.') {
+        Some((section, key)) => document.get(section)?.as_table_like()?.get(key),
+        None => document.get(name),
+    }
+}
+
+/// Sets a key.
+pub fn set(document: &mut DocumentMut, name: &str, value: toml_edit::Value) {
+    let (table, key): (&mut dyn TableLike, &str) = match name.split_once('.') {
+        None => (document.as_table_mut(), name),
+        Some((section, key)) => {
+            let section = document.entry(section).or_insert_with(toml_edit::table);
+            match section.as_table_like_mut() {
+                Some(table) => (table, key),
+                // What stands there is no section, and the file is refused when it is read.
+                None => return,
+            }
+        }
+    };
+    table.insert(key, Item::Value(value));
+}
+
+/// Takes a key out, and its section if nothing else is in it. Returns whether it was there.
+pub fn unset(document: &mut DocumentMut, name: &str) -> bool {
+    let Some((section, key)) = name.split_once('.') else {
+        return document.remove(name).is_some();
+    };
+    let Some(table) = document.get_mut(section).and_then(Item::as_table_like_mut) else {
+        return false;
+    };
+    let was_there = table.remove(key).is_some();
+    if table.is_empty() {
+        document.remove(section);
+    }
+    was_there
 }

@@ -22,7 +22,7 @@ impl Get {
     pub fn run(&self, app: &App) -> Result<()> {
         let key = key(app, &self.name)?;
         let document = file::document(app)?;
-        let item = document.get(key.name);
+        let item = file::item(&document, key.name);
         // A text is printed as it is, so that a script can use it.
         let text = item.map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned));
         if let Some(text) = &text {

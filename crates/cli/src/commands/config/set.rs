@@ -15,7 +15,8 @@ Role: none.
 Examples:
   nodekeep config set repo s3://my-backups/nodes
   nodekeep config set exclude '*.tmp' node_modules
-  nodekeep config set one-file-system true")]
+  nodekeep config set one-file-system true
+  nodekeep config set http.listen off")]
 pub struct Set {
     /// The key
     #[arg(value_name = "KEY")]
@@ -45,7 +46,7 @@ impl Set {
         let value = key.form.read(&self.values).ok_or_else(bad)?;
         let mut document = file::document(app)?;
         let written: toml_edit::Value = value.to_string().parse().map_err(|_| bad())?;
-        document[key.name] = toml_edit::Item::Value(written);
+        file::set(&mut document, key.name, written);
         file::write(app, &document.to_string())?;
         app.output.say(format!("{} = {value}", key.name))?;
         app.output.document(&json!({ "key": key.name, "value": value.to_string() }))
@@ -56,7 +57,7 @@ impl Unset {
     pub fn run(&self, app: &App) -> Result<()> {
         let key = key(app, &self.name)?;
         let mut document = file::document(app)?;
-        let was_there = document.remove(key.name).is_some();
+        let was_there = file::unset(&mut document, key.name);
         if was_there {
             file::write(app, &document.to_string())?;
         }

@@ -27,7 +27,8 @@ impl Show {
         for key in &KEYS {
             let variable = key.variable.and_then(|name| Some((name, std::env::var(name).ok()?)));
             let variable = variable.filter(|(_, value)| !value.is_empty());
-            let written = document.get(key.name).map(|item| item.to_string().trim().to_owned());
+            let written =
+                file::item(&document, key.name).map(|item| item.to_string().trim().to_owned());
             let (value, from) = match (variable, written) {
                 (Some((name, value)), _) => (value, name),
                 (None, Some(value)) => (value, "file"),

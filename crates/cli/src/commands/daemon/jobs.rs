@@ -40,7 +40,7 @@ impl Jobs {
         for record in &records {
             table.row([
                 record.id.to_string(),
-                record.schedule.to_string(),
+                record.title(),
                 record.word.clone(),
                 time::date_time(record.begun.as_millisecond()),
                 took(record),
@@ -55,8 +55,9 @@ impl Jobs {
     }
 
     fn wants(&self, record: &Record) -> bool {
-        let of_schedule =
-            self.schedule.as_ref().is_none_or(|name| record.schedule.as_str() == name);
+        let of_schedule = self.schedule.as_ref().is_none_or(|name| {
+            record.schedule.as_ref().is_some_and(|known| known.as_str() == name)
+        });
         let went_well = record.ended.as_ref().is_none_or(|ended| ended.ending == Ending::Done);
         of_schedule && !(self.failed && went_well)
     }
@@ -69,6 +70,7 @@ fn took(record: &Record) -> String {
 
 fn ended(record: &Record) -> String {
     match &record.ended {
+        None if record.waits => "waiting".to_owned(),
         None => "running".to_owned(),
         Some(ended) => match (ended.ending, &ended.message) {
             (Ending::Done, _) => "ok".to_owned(),

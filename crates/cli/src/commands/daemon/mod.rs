@@ -7,7 +7,9 @@ mod notify_test;
 mod run;
 mod run_job;
 mod status;
+mod token;
 mod unit;
+mod web;
 
 use std::path::{Path, PathBuf};
 
@@ -35,6 +37,8 @@ pub enum Command {
     Unit(unit::Unit),
     Install(unit::Install),
     Uninstall(unit::Uninstall),
+    #[command(subcommand)]
+    Token(token::Token),
     RunJob(run_job::RunJob),
 }
 
@@ -50,6 +54,7 @@ impl Command {
             Self::Unit(args) => args.run(app),
             Self::Install(args) => args.run(app),
             Self::Uninstall(args) => args.run(app),
+            Self::Token(args) => args.run(app),
             Self::RunJob(args) => args.run(app),
         }
     }

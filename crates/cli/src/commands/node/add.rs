@@ -39,6 +39,9 @@ pub struct Add {
     /// A value that the profile asks for
     #[arg(long, value_name = "NAME=VALUE", value_parser = crate::commands::backup::parse_tag)]
     set: Vec<(String, String)>,
+    /// The shell line that deploys a new version of it: `nodekeep deploy NAME` runs it
+    #[arg(long, value_name = "LINE")]
+    deploy: Option<String>,
 }
 
 impl Add {
@@ -51,6 +54,7 @@ impl Add {
             profile: profile.name.clone(),
             paths: usual_folders(&profile, &given, home.as_deref()),
             values: self.set.iter().cloned().collect(),
+            deploy: self.deploy.clone(),
         };
         let node = Node::new(registration, profile)?;
         node.components()?;

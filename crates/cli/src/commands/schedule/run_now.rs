@@ -34,7 +34,7 @@ fn tell(app: &App, record: &Record) -> Result<()> {
     }
     let (desk, channels) = (desk(app)?, &app.settings.notify);
     desk.ended(channels, record)?;
-    desk.look(channels, Timestamp::now())?;
+    desk.look(channels, None, Timestamp::now())?;
     for (channel, reason) in desk.send(channels)?.lost {
         app.output.alert(format!("{channel} was not told: {reason}"));
     }
@@ -46,7 +46,7 @@ impl RunNow {
         interrupt::watch();
         let (book, journal) = (book(app), journal(app));
         let schedule = book.schedule(&self.name)?;
-        journal.bury(&book)?;
+        journal.bury(&book, journal.open()?)?;
         let now = Timestamp::now();
         let due = Due { schedule: schedule.name.clone(), slot: now, attempt: 1, missed: 0 };
         let record = journal.begin(&book, &schedule, &due)?;

@@ -40,6 +40,7 @@ impl RawProfile {
             hold: self.hold.convert()?,
             service: self.service.convert(),
             hooks: self.hooks.convert(),
+            deploy: self.deploy.map(RawLine::convert),
             health: self.health.into_iter().map(RawHealth::convert).collect::<Result<_, _>>()?,
             verify: self.verify.into_iter().map(RawVerify::convert).collect(),
             notes: self.notes,

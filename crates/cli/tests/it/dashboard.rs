@@ -1,0 +1,288 @@
+//! The dashboard's API beside the real daemon: tokens, plans, jobs by hand, live progress, what happens when the daemon is killed.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread::{sleep, spawn};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+
+use crate::support::Bed;
+
+/// A node whose files take a moment to be held, so that a job can be seen at work.
+const PROFILE: &str = r#"
+name = "slow"
+title = "Slow"
+about = "Takes a moment to hold."
+
+[[root]]
+name = "data"
+about = "its folder"
+
+[[component]]
+name = "files"
+about = "all of it"
+path = "{data}"
+required = true
+
+[hold]
+method = "maintenance"
+enter = "sleep 1"
+exit = "true"
+"#;
+
+struct Daemon {
+    child: Child,
+    address: SocketAddr,
+    token: String,
+    /// What it prints: an event on each line.
+    events: Receiver<Value>,
+}
+
+fn with_node() -> Bed {
+    let bed = Bed::new();
+    bed.write("slow.toml", PROFILE);
+    bed.ok(&["init"]);
+    bed.ok(&["node", "add", "n1", "--profile-file", "slow.toml", "--path", "./data"]);
+    bed.write("home/config.toml", "[http]\nlisten = \"127.0.0.1:0\"\n");
+    bed
+}
+
+impl Daemon {
+    fn start(bed: &Bed, role: &str) -> Self {
+        let mut command = bed.command(&["daemon", "run", "--json", "--role", role]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, events) = channel();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if let Ok(event) = serde_json::from_str(&line) {
+                    _ = sender.send(event);
+                }
+            }
+        });
+        let until = Instant::now() + Duration::from_secs(20);
+        let address = loop {
+            let left = until.saturating_duration_since(Instant::now());
+            let event: Value = events.recv_timeout(left).expect("the daemon says where it listens");
+            if let Some(address) = event["event"]["serving"]["address"].as_str() {
+                let address = address.trim_start_matches("http://").trim_end_matches('/');
+                break address.parse().unwrap();
+            }
+        };
+        let known = bed.json(&["daemon", "token", "list"])["tokens"].as_array().unwrap().len();
+        let name = format!("me{known}");
+        let made = bed.json(&["daemon", "token", "add", &name, "--role", "admin"]);
+        let token = made["token"].as_str().unwrap().to_owned();
+        Self { child, address, token, events }
+    }
+
+    fn get(&self, path: &str) -> (u16, Value) {
+        self.ask("GET", path, None)
+    }
+
+    fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.ask("POST", path, Some(body))
+    }
+
+    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        let body = body.map_or_else(String::new, ToString::to_string);
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        write!(
+            stream,
+            "{method} /api/v1{path} HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            self.token,
+            body.len()
+        )
+        .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, serde_json::from_str(body).unwrap_or(Value::Null))
+    }
+
+    /// Shows a plan, confirms it, and gives the job's id.
+    fn start_job(&self, wish: Value) -> String {
+        let (status, plan) = self.post("/plans", &wish);
+        assert_eq!((status, &plan["possible"]), (200, &json!(true)), "{plan:#}");
+        let sent = json!({ "plan": plan["plan"], "confirm": plan["confirm"] });
+        let (status, job) = self.post("/jobs", &sent);
+        assert_eq!(status, 202, "{job:#}");
+        assert_eq!(self.post("/jobs", &sent).0, 410, "a plan starts once");
+        job["id"].as_str().unwrap().to_owned()
+    }
+
+    fn wait(&self, id: &str, states: &[&str]) -> Value {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let (_, job) = self.get(&format!("/jobs/{id}"));
+            if states.iter().any(|state| job["state"] == *state) {
+                return job;
+            }
+            assert!(Instant::now() < until, "{job:#}");
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn stop(mut self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        assert!(self.child.wait().unwrap().success(), "a daemon that is asked to stop ends well");
+    }
+}
+
+#[test]
+fn a_backup_is_planned_started_watched_and_listed() {
+    let bed = with_node();
+    let daemon = Daemon::start(&bed, "owner");
+    let mut events = TcpStream::connect(daemon.address).unwrap();
+    events.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    write!(
+        events,
+        "GET /api/v1/events HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {}\r\n\r\n",
+        daemon.token
+    )
+    .unwrap();
+    let mut lines = BufReader::new(events).lines();
+    assert!(lines.any(|line| line.unwrap() == ": here"), "the stream is open");
+    sleep(Duration::from_millis(600));
+    let id = daemon.start_job(json!({ "action": "backup", "node": "n1" }));
+    let mut states = Vec::new();
+    let mut event = String::new();
+    for line in lines {
+        let line = line.unwrap();
+        match line.split_once(": ") {
+            Some(("event", name)) => event = name.to_owned(),
+            Some(("data", data)) if event == "job" => {
+                let job: Value = serde_json::from_str(data).unwrap();
+                assert_eq!((&job["id"], &job["by"]), (&json!(id), &json!("me0")));
+                states.push(job["state"].as_str().unwrap().to_owned());
+            }
+            Some(("data", _)) if event == "overview" => break,
+            _ => {}
+        }
+    }
+    states.dedup();
+    assert!(states.ends_with(&["running".into(), "done".into()]), "{states:?}");
+    let (_, list) = daemon.get("/snapshots?node=n1");
+    assert_eq!(list["items"].as_array().unwrap().len(), 1, "{list:#}");
+    let (_, overview) = daemon.get("/overview");
+    assert_eq!(overview["nodes"][0]["snapshots"], 1, "{overview:#}");
+    let (_, log) = daemon.get("/log");
+    assert!(log["items"].as_array().unwrap().iter().any(|line| line["job"] == id), "{log:#}");
+    daemon.stop();
+}
+
+#[test]
+fn jobs_of_one_node_wait_for_each_other_and_can_be_stopped() {
+    let bed = with_node();
+    let daemon = Daemon::start(&bed, "owner");
+    let first = daemon.start_job(json!({ "action": "backup", "node": "n1" }));
+    let second = daemon.start_job(json!({ "action": "backup", "node": "n1" }));
+    let third = daemon.start_job(json!({ "action": "health", "node": "n1" }));
+    daemon.wait(&first, &["running"]);
+    assert_eq!(daemon.get(&format!("/jobs/{second}")).1["state"], "waiting");
+    let (_, stopped) = daemon.post(&format!("/jobs/{third}/stop"), &json!({}));
+    assert_eq!((&stopped["state"], stopped["message"].is_string()), (&json!("failed"), true));
+    daemon.wait(&first, &["done"]);
+    daemon.wait(&second, &["running"]);
+    daemon.post(&format!("/jobs/{second}/stop"), &json!({}));
+    let ended = daemon.wait(&second, &["done", "failed"]);
+    assert_eq!(ended["state"], "failed", "{ended:#}");
+    daemon.stop();
+}
+
+#[test]
+fn what_waits_survives_a_daemon_that_is_killed() {
+    let bed = with_node();
+    let mut daemon = Daemon::start(&bed, "owner");
+    let first = daemon.start_job(json!({ "action": "backup", "node": "n1" }));
+    let second = daemon.start_job(json!({ "action": "backup", "node": "n1" }));
+    daemon.wait(&first, &["running"]);
+    daemon.child.kill().unwrap();
+    daemon.child.wait().unwrap();
+    let daemon = Daemon::start(&bed, "owner");
+    daemon.wait(&first, &["done", "failed", "lost"]);
+    let ended = daemon.wait(&second, &["done"]);
+    assert_eq!((&ended["by"], &ended["schedule"]), (&json!("me0"), &Value::Null));
+    daemon.stop();
+}
+
+#[test]
+fn a_restore_shows_its_plan_and_the_fences_word_and_needs_the_nodes_name() {
+    let bed = with_node();
+    bed.ok(&["backup", "n1"]);
+    let daemon = Daemon::start(&bed, "owner");
+    let (status, plan) = daemon.post("/plans", &json!({ "action": "restore", "node": "n1" }));
+    assert_eq!((status, &plan["confirm"]), (200, &json!("n1")), "{plan:#}");
+    assert!(plan["fence"]["verdict"].is_string() && !plan["lines"].as_array().unwrap().is_empty());
+    let sent = json!({ "plan": plan["plan"], "confirm": "n2" });
+    assert_eq!(daemon.post("/jobs", &sent).1["error"]["code"], "needs-confirmation");
+    let to = bed.text("elsewhere");
+    let id = daemon.start_job(json!({ "action": "restore", "node": "n1", "to": to }));
+    let job = daemon.wait(&id, &["done", "failed"]);
+    assert_eq!(job["state"], "done", "{job:#}");
+    assert_eq!(bed.read("elsewhere/a.txt"), "alpha\n");
+    let (_, again) =
+        daemon.post("/plans", &json!({ "action": "restore", "node": "n1", "to": "relative" }));
+    assert_eq!(again["error"]["code"], "usage");
+    daemon.stop();
+}
+
+#[test]
+fn a_port_that_is_taken_keeps_no_job_from_its_time() {
+    let bed = with_node();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    bed.write("home/config.toml", &format!("[http]\nlisten = \"{address}\"\n"));
+    let mut child = bed
+        .command(&["daemon", "run", "--json"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let said = lines.find_map(|line| {
+        let event: Value = serde_json::from_str(&line.unwrap()).ok()?;
+        event["event"]["trouble"]["message"].as_str().map(str::to_owned)
+    });
+    assert!(said.unwrap().contains(&address.to_string()));
+    let until = Instant::now() + Duration::from_secs(20);
+    while bed.run(&["daemon", "status"]).code != 0 {
+        assert!(Instant::now() < until, "the daemon works");
+        sleep(Duration::from_millis(50));
+    }
+    kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_writers_daemon_opens_no_identity() {
+    let bed = with_node();
+    let daemon = Daemon::start(&bed, "writer");
+    let (status, refused) = daemon.get("/snapshots");
+    assert_eq!((status, &refused["error"]["code"]), (403, &json!("role")), "{refused:#}");
+    let id = daemon.start_job(json!({ "action": "backup", "node": "n1" }));
+    assert_eq!(daemon.wait(&id, &["done", "failed"])["state"], "done");
+    assert!(daemon.events.try_iter().all(|event| event["event"]["trouble"].is_null()));
+    daemon.stop();
+}
+
+#[test]
+fn tokens_are_shown_once_and_listed_without_what_opens() {
+    let bed = with_node();
+    let token = bed.ok(&["daemon", "token", "add", "phone", "--role", "read", "--expires", "90d"]);
+    let token = token.trim();
+    assert!(token.starts_with("nkt_"), "{token}");
+    let listed = bed.ok(&["daemon", "token", "list", "--json"]);
+    assert!(listed.contains("phone") && !listed.contains(token), "{listed}");
+    assert_eq!(bed.mode("home/tokens.json"), 0o600);
+    assert_eq!(bed.run(&["daemon", "token", "add", "phone", "--role", "read"]).code, 9);
+    bed.ok(&["daemon", "token", "remove", "phone"]);
+    assert_eq!(bed.run(&["daemon", "token", "remove", "phone"]).code, 8);
+}

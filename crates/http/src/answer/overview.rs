@@ -1,0 +1,126 @@
+//! `/overview` and `/nodes/{name}`: the fleet in one glance. `/openapi.json`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use axum::http::{HeaderValue, header};
+use axum::response::Response;
+use nodekeep_service::fleet::gather::Stored;
+use nodekeep_service::fleet::overview::{Detail, Overview};
+use nodekeep_service::metrics::{CONTENT_TYPE, exposition};
+
+use crate::call::{Call, Reply};
+use crate::house::House;
+use crate::openapi;
+use crate::problem::Problem;
+
+/// What is younger is taken as it is.
+const FRESH: Duration = Duration::from_secs(3);
+/// What is older is not shown any more.
+const STALE: Duration = Duration::from_secs(60);
+
+/// Looks at the fleet: what a face gives, for it knows settings and copies.
+pub trait Fleet: Send + Sync {
+    /// What the repository says: the dear part.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    fn stored(&self) -> Result<Stored, Problem>;
+    /// Every node.
+    ///
+    /// # Errors
+    /// If a file of this machine is damaged.
+    fn overview(&self, stored: &Stored) -> Result<Overview, Problem>;
+    /// One node.
+    ///
+    /// # Errors
+    /// As [`Fleet::overview`].
+    fn node(&self, stored: &Stored, name: &str) -> Result<Option<Detail>, Problem>;
+}
+
+/// What was last seen of the fleet.
+#[derive(Default)]
+pub struct Overviews {
+    kept: Mutex<Option<Arc<Kept>>>,
+    /// One looks at a time.
+    looking: Mutex<()>,
+    is_looked_at: AtomicBool,
+}
+
+struct Kept {
+    stored: Stored,
+    overview: Overview,
+    at: Instant,
+}
+
+impl Overviews {
+    fn kept(&self, house: &Arc<House>) -> Result<Arc<Kept>, Problem> {
+        match self.held() {
+            Some(kept) if kept.at.elapsed() < FRESH => Ok(kept),
+            Some(kept) if kept.at.elapsed() < STALE => {
+                if !self.is_looked_at.swap(true, Ordering::AcqRel) {
+                    let house = Arc::clone(house);
+                    thread::spawn(move || {
+                        _ = house.overviews.look(&house, FRESH);
+                        house.overviews.is_looked_at.store(false, Ordering::Release);
+                    });
+                }
+                Ok(kept)
+            }
+            _ => self.look(house, FRESH),
+        }
+    }
+
+    /// Looks now. What fails is told to the request that finds nothing fresh enough.
+    pub fn renew(&self, house: &House) {
+        _ = self.look(house, Duration::ZERO);
+    }
+
+    fn held(&self) -> Option<Arc<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn look(&self, house: &House, fresh: Duration) -> Result<Arc<Kept>, Problem> {
+        let _alone = self.looking.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = self.held().filter(|kept| kept.at.elapsed() < fresh) {
+            return Ok(kept);
+        }
+        let at = Instant::now();
+        let stored = house.site.fleet.stored()?;
+        let overview = house.site.fleet.overview(&stored)?;
+        let kept = Arc::new(Kept { stored, overview, at });
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&kept));
+        Ok(kept)
+    }
+}
+
+/// `GET /overview`.
+pub fn show(call: &Call) -> Result<Overview, Problem> {
+    Ok(call.house.overviews.kept(&call.house)?.overview.clone())
+}
+
+/// `GET /nodes/{name}`.
+pub fn node(call: &Call) -> Result<Detail, Problem> {
+    let kept = call.house.overviews.kept(&call.house)?;
+    let found = call.house.site.fleet.node(&kept.stored, call.param("name"))?;
+    found.ok_or_else(|| Problem::not_found("there is no node of this name"))
+}
+
+/// `GET /metrics`.
+pub fn metrics(call: &Call) -> Result<Reply, Problem> {
+    let kept = call.house.overviews.kept(&call.house)?;
+    let mut response = Response::new(exposition(&kept.overview).into());
+    let kind = HeaderValue::from_static(CONTENT_TYPE);
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(Reply::Whole(response))
+}
+
+/// `GET /openapi.json`.
+pub fn openapi(_: &Call) -> Result<Reply, Problem> {
+    let mut response = Response::new(openapi::text().into());
+    let kind = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    Ok(Reply::Whole(response))
+}

@@ -1,0 +1,45 @@
+//! `cargo xtask test-dashboard`: the dashboard of the real daemon in a real Chromium, by mouse, by keyboard and by measure.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use crate::args::Args;
+use crate::error::Error;
+use crate::place;
+
+/// What the suite needs: a name of each is enough.
+const PROGRAMS: [&[&str]; 3] = [&["python3"], &["chromedriver"], &["chromium", "google-chrome"]];
+
+/// Runs the suite. Where there is no Chromium it says so and is skipped.
+pub fn run(words: Vec<OsString>) -> Result<(), Error> {
+    let mut args = Args::new(words);
+    let bin = args.path("--bin")?;
+    let only = args.list("--only")?;
+    let pictures = args.path("--pictures")?;
+    args.finish()?;
+    let is_missing =
+        |names: &&&[&str]| names.iter().all(|name| place::find_program(name, &[]).is_none());
+    if let Some(names) = PROGRAMS.iter().find(is_missing) {
+        return Err(Error::Unfit {
+            reason: format!("{} is not on this machine", names.join(" or ")),
+            hint: "apt-get install --no-install-recommends chromium chromium-driver python3",
+        });
+    }
+    let bin = match bin {
+        Some(bin) => bin.canonicalize().map_err(Error::file(&bin))?,
+        None => {
+            let words = ["build", "--quiet", "--locked", "-p", "nodekeep"];
+            place::run(place::cargo().current_dir(place::root()).args(words))?;
+            place::target().join("debug/nodekeep")
+        }
+    };
+    let mut suite = Command::new("python3");
+    suite.arg(place::root().join("suites/dashboard/run.py")).arg("--bin").arg(bin);
+    if let Some(only) = only {
+        suite.args(["--only", &only.join(",")]);
+    }
+    if let Some(pictures) = pictures {
+        suite.arg("--pictures").arg(pictures);
+    }
+    place::run(&mut suite)
+}
