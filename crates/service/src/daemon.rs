@@ -86,6 +86,8 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// Schedules, channels and targets are read again, as somebody asked for.
+    Reloaded,
     /// Something of the daemon's own did not work; it goes on.
     Trouble {
         /// What.
