@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use crate::error::Error;
+use crate::settings::keys;
 
 /// What the first words become; the longest match comes first.
 const REWRITES: [(&[&str], &[&str]); 25] = [
@@ -47,7 +48,7 @@ const WITH_VALUE: [&str; 4] = ["--repo", "--identity", "--credential", "--config
 /// # Errors
 /// For a command that is only explained, not run.
 pub fn rewrite(arguments: Vec<OsString>) -> Result<Vec<OsString>, Error> {
-    let arguments = verb_first(arguments);
+    let arguments = key_as_word(verb_first(arguments));
     let places = word_places(&arguments, 3);
     let words: Vec<String> =
         places.iter().filter_map(|at| arguments[*at].to_str()).map(str::to_owned).collect();
@@ -83,6 +84,25 @@ fn verb_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
     };
     if is(0, &["minima"]) && is(1, &["keys"]) && !is(2, &KEY_VERBS) && is(3, &KEY_VERBS) {
         arguments.swap(places[2], places[3]);
+    }
+    arguments
+}
+
+/// `config set --pre-deployment-backup true` is `config set pre-deployment-backup true`.
+fn key_as_word(mut arguments: Vec<OsString>) -> Vec<OsString> {
+    let places = word_places(&arguments, 2);
+    let [config, set] = places[..] else { return arguments };
+    if arguments[config] != "config" || arguments[set] != "set" {
+        return arguments;
+    }
+    let key = arguments.get(set + 1).and_then(|word| word.to_str()?.strip_prefix("--"));
+    if let Some(key) = key
+        .filter(|key| {
+            keys::find(key).is_some() && !WITH_VALUE.contains(&format!("--{key}").as_str())
+        })
+        .map(OsString::from)
+    {
+        arguments[set + 1] = key;
     }
     arguments
 }
@@ -167,6 +187,12 @@ mod tests {
             ("n minima keys ann show", "n minima keys show ann"),
             ("n minima keys show ann", "n minima keys show ann"),
             ("n minima keys restore lock", "n minima keys restore lock"),
+            (
+                "n config set --pre-deployment-backup true",
+                "n config set pre-deployment-backup true",
+            ),
+            ("n config set --repo x threads 3", "n config set --repo x threads 3"),
+            ("n config set --json threads 3", "n config set --json threads 3"),
             ("n reset x --target y", "meant nodekeep restore x --target y"),
         ];
         for (line, expected) in cases {

@@ -3,22 +3,35 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 static ASKED: AtomicBool = AtomicBool::new(false);
+static RELOAD: AtomicBool = AtomicBool::new(false);
 
 /// Takes over SIGINT and SIGTERM for work that can stop cleanly.
 pub fn watch() {
-    for signal in [libc::SIGINT, libc::SIGTERM] {
-        let handler: extern "C" fn(libc::c_int) = on_signal;
-        #[expect(
-            unsafe_code,
-            reason = "the handler only touches an atomic and calls _exit, both signal-safe"
-        )]
-        // SAFETY: a zeroed sigaction is valid, and the handler lives as long as the program.
-        unsafe {
-            let mut action: libc::sigaction = std::mem::zeroed();
-            action.sa_sigaction = handler as *const () as libc::sighandler_t;
-            libc::sigaction(signal, &action, std::ptr::null_mut());
-        }
+    handle(libc::SIGINT, on_signal);
+    handle(libc::SIGTERM, on_signal);
+}
+
+/// Takes over SIGHUP, which would end the program: for one that can read its configuration again.
+pub fn watch_reload() {
+    handle(libc::SIGHUP, on_reload);
+}
+
+fn handle(signal: libc::c_int, handler: extern "C" fn(libc::c_int)) {
+    #[expect(
+        unsafe_code,
+        reason = "the handlers only touch atomics and call _exit, all signal-safe"
+    )]
+    // SAFETY: a zeroed sigaction is valid, and the handler lives as long as the program.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler as *const () as libc::sighandler_t;
+        libc::sigaction(signal, &action, std::ptr::null_mut());
     }
+}
+
+/// Whether someone asked to read the configuration again, since this was last asked.
+pub fn reload_asked() -> bool {
+    RELOAD.swap(false, Ordering::Relaxed)
 }
 
 /// Whether someone asked to stop.
@@ -39,4 +52,8 @@ extern "C" fn on_signal(_: libc::c_int) {
             libc::_exit(130)
         }
     }
+}
+
+extern "C" fn on_reload(_: libc::c_int) {
+    RELOAD.store(true, Ordering::Relaxed);
 }

@@ -91,6 +91,8 @@ pub enum Event {
         /// Where, as a URL.
         address: String,
     },
+    /// Schedules, channels and targets are read again, as somebody asked for.
+    Reloaded,
     /// Something of the daemon's own did not work; it goes on.
     Trouble {
         /// What.

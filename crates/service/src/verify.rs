@@ -47,8 +47,10 @@ impl Sampled {
             Some((first, [])) => first.clone(),
             Some((first, more)) => format!("{first}, and {} more", more.len()),
             None => format!(
-                "all chunks of {} files are there and their sizes add up; {} files with {} bytes were read back",
-                self.files, self.read_files, self.read_bytes
+                "all chunks of {} are there and sizes add up; {} with {} bytes came back whole",
+                files(self.files),
+                files(self.read_files),
+                self.read_bytes
             ),
         }
     }
@@ -184,6 +186,10 @@ impl Walk<'_> {
             self.seen.read_bytes = self.seen.read_bytes.saturating_add(file.size);
         }
     }
+}
+
+fn files(count: u64) -> String {
+    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 fn shown(path: &[u8]) -> String {

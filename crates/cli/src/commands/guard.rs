@@ -42,7 +42,7 @@ First the node is backed up, and the snapshot is verified: all chunks are there,
 A rollback is an ordinary restore of that snapshot: where the fence refuses it, nothing is changed, and the remedies are named.
 Each phase is written down: after a crash the next start says what was cut off.
 
-Exit code: 0 if the command succeeded and the node is well. The command's own code if it failed, rolled back or not. 1 if the node is not well. 3 or 4 if the backup is not whole or not sound: the command was not run. 12 if the fence refuses the rollback.
+Exit code: 0 if the command succeeded and the node is well. The command's own code if it failed, rolled back or not. 1 if the node is not well. 3 or 4 if the backup is not whole or not sound: the command was not run; 3 also if what was rolled back to is in place and not well. 12 if the fence refuses the rollback.
 
 Examples:
   nodekeep guard guts --on-failure rollback -- systemctl restart guts
@@ -138,6 +138,8 @@ enum Ended {
     Well,
     Kept,
     RolledBack,
+    /// What was before is in place, and somebody must look.
+    RolledBackIll,
 }
 
 struct Told<'a> {
@@ -158,7 +160,7 @@ impl Told<'_> {
             "code": self.code,
             "looks": self.seen.iter().map(look).collect::<Vec<_>>(),
             "well": self.seen.iter().all(|one| one.is_well),
-            "rolled_back": self.ended == Ended::RolledBack,
+            "rolled_back": matches!(self.ended, Ended::RolledBack | Ended::RolledBackIll),
         })
     }
 }
@@ -179,7 +181,11 @@ fn guarded(app: &App, node: &Node, command: &[String], terms: Terms) -> Result<(
     let snapshot = snapshot?;
     journal.backed_up(snapshot.record.id)?;
     interrupt::watch();
-    let code = launch(app, command)?;
+    let code = match launch(app, command) {
+        Ok(code) => code,
+        // It was not even started: nothing was changed.
+        Err(error) => return journal.done().map_err(Error::from).and(Err(error)),
+    };
     interrupt::forgive();
     let seen = match code {
         0 => health::wait_until_healthy(node, Duration::from_secs(terms.patience)),
@@ -197,12 +203,23 @@ fn guarded(app: &App, node: &Node, command: &[String], terms: Terms) -> Result<(
         say_wrong(app, &told);
         if wants_rollback(app, terms.on_failure)? {
             journal.roll_back()?;
-            roll_back(app, &ground, node, &snapshot)?;
-            told.ended = Ended::RolledBack;
+            match roll_back(app, &ground, node, &snapshot) {
+                Ok(ended) => told.ended = ended,
+                // Nothing was changed, and the person has been told what can be done.
+                Err(error) if is_refusal(&error) => {
+                    return journal.done().map_err(Error::from).and(Err(error));
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
     journal.done()?;
     finish(app, &told)
+}
+
+fn is_refusal(error: &Error) -> bool {
+    use nodekeep_service::error::Error as Service;
+    matches!(error, Error::Service(Service::Rewinds { .. } | Service::Held { .. }))
 }
 
 /// The backup that a rollback would go to: whole and verified, or an error.
@@ -294,7 +311,12 @@ fn wants_rollback(app: &App, how: OnFailure) -> Result<bool> {
 }
 
 /// An ordinary restore: the fence is asked, and a refusal changes nothing.
-fn roll_back(app: &App, ground: &Ground<'_>, node: &Node, snapshot: &NodeSnapshot) -> Result<()> {
+fn roll_back(
+    app: &App,
+    ground: &Ground<'_>,
+    node: &Node,
+    snapshot: &NodeSnapshot,
+) -> Result<Ended> {
     let all = ground.repository.snapshots()?;
     let restored = ground.restore_node(node, snapshot, &all, &Wish::default())?;
     app.output.remark(format!(
@@ -306,10 +328,10 @@ fn roll_back(app: &App, ground: &Ground<'_>, node: &Node, snapshot: &NodeSnapsho
         app.output.remark(format!("What the command left lies in {}", path.display()));
     }
     if restored.problems.is_empty() {
-        return Ok(());
+        return Ok(Ended::RolledBack);
     }
     app.output.alert(format!("In place, but:\n{}", render::indent(&restored.problems.join("\n"))));
-    Err(Error::Exit(Class::Incomplete.exit_code()))
+    Ok(Ended::RolledBackIll)
 }
 
 fn finish(app: &App, told: &Told<'_>) -> Result<()> {
@@ -322,11 +344,12 @@ fn finish(app: &App, told: &Told<'_>) -> Result<()> {
             "It was left as it is. To roll back: nodekeep restore {}@{at}",
             told.node
         )),
-        Ended::RolledBack => {}
+        Ended::RolledBack | Ended::RolledBackIll => {}
     }
     app.output.document(&told.document())?;
     match (told.code, told.ended) {
         (0, Ended::Well) => Ok(()),
+        (_, Ended::RolledBackIll) => Err(Error::Exit(Class::Incomplete.exit_code())),
         (0, _) => Err(Error::Exit(Class::Failed.exit_code())),
         (code, _) => conclude(code),
     }

@@ -10,6 +10,7 @@ pub mod drill;
 pub mod guard;
 pub mod health;
 pub mod init;
+mod keep;
 pub mod key;
 pub mod maintenance;
 pub mod man;

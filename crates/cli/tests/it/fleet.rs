@@ -145,7 +145,7 @@ fn each_backup_is_verified_if_asked_for() {
     let bed = with_node();
     bed.ok(&["config", "set", "verify-backups", "true"]);
     let told = bed.ok(&["backup", "n1"]);
-    assert!(told.contains("Verified: all chunks of 2 files are there"), "{told}");
+    assert!(told.contains("Verified: all chunks of 2 files are there and sizes add up"), "{told}");
     let backups = document(&bed.run(&["status", "n1", "--json"]))["backups"].clone();
     assert_eq!(backups["verified"]["ok"], true);
     let json = bed.json(&["backup", "n1"]);

@@ -246,6 +246,27 @@ fn an_overdue_backup_is_told_and_its_end_too() {
     assert_eq!(bed.run(&["daemon", "notify-test", "other"]).code, 8);
 }
 
+#[test]
+fn a_daemon_that_is_hung_up_on_reads_everything_again_at_once() {
+    let bed = with_node();
+    let since = Timestamp::now() + SignedDuration::from_hours(1);
+    let text = "[[schedule]]\nname = \"n1\"\nnode = \"n1\"\njob = { backup = {} }\nwhen = \"0 2 * * *\"\nzone = \"UTC\"\n";
+    bed.write("home/schedules.toml", &format!("{text}since = \"{since}\"\n"));
+    let mut command = bed.command(&["daemon", "run"]);
+    let log = fs::File::create(bed.path("log")).unwrap();
+    let running = command.stdout(Stdio::null()).stderr(log).process_group(0).spawn().unwrap();
+    wait_for("the daemon", || bed.run(&["daemon", "status"]).code == 0);
+    // It sleeps for twenty seconds now.
+    sleep(Duration::from_secs(1));
+    due_at_once(&bed, "n1");
+    let asked = Instant::now();
+    kill_process(pid(&running), Signal::HUP).unwrap();
+    wait_for("the backup", || done(&bed, "n1") == 1);
+    assert!(asked.elapsed() < Duration::from_secs(15), "it did not wait for its next look");
+    assert!(bed.read("log").contains("are read again"), "{}", bed.read("log"));
+    stop(&bed, running);
+}
+
 /// `NODEKEEP_DAEMON_ROUNDS=100` for the proof; a few in between other tests.
 #[test]
 fn a_daemon_that_is_killed_at_any_moment_loses_nothing_holds_nothing_and_does_nothing_twice() {

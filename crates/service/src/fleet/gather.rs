@@ -1,5 +1,6 @@
 //! What the overview is made from: the repository, as far as the keys read it, and this machine's schedules, jobs and nodes.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -184,6 +185,8 @@ pub(super) struct Scene<'a> {
     pub registered: BTreeSet<String>,
     pub summary: Summary,
     pub machines: Vec<Machine>,
+    /// Longest pauses that were found, by pattern and zone: a fleet has few, and each takes a year of moments.
+    pauses: RefCell<BTreeMap<(String, String), SignedDuration>>,
 }
 
 impl<'a> Scene<'a> {
@@ -199,10 +202,18 @@ impl<'a> Scene<'a> {
             registered: sources.state.names()?.into_iter().collect(),
             summary: summary(sources, stored, now),
             machines: Vec::new(),
+            pauses: RefCell::default(),
             machine,
         };
         scene.machines = machines(&writings(stored), &scene.duties(), now);
         Ok(scene)
+    }
+
+    /// The longest pause between two moments of a schedule, in the year that begins now.
+    pub fn pause(&self, plan: &Planned) -> SignedDuration {
+        let key = (plan.schedule.when.to_string(), plan.schedule.zone.clone());
+        let mut pauses = self.pauses.borrow_mut();
+        *pauses.entry(key).or_insert_with(|| plan.rhythm.longest_pause(self.now))
     }
 
     fn names(&self) -> BTreeSet<String> {
@@ -216,9 +227,8 @@ impl<'a> Scene<'a> {
             let Some(newest) = snapshots.last() else { continue };
             let duty = duties.entry(newest.manifest.machine.id.clone()).or_default();
             duty.nodes.push(name.clone());
-            let last = Moment::of_millis(newest.record.snapshot.started_ms).time();
             let plans = self.backups(name);
-            let pauses = plans.iter().map(|plan| plan.rhythm.longest_pause(last));
+            let pauses = plans.iter().map(|plan| self.pause(plan));
             let shortest: Option<SignedDuration> = pauses.chain(duty.pause).min();
             duty.pause = shortest;
         }

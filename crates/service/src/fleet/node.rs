@@ -108,9 +108,8 @@ impl Scene<'_> {
         let plans = self.plans(name);
         let backups: Vec<&Planned> = plans.iter().filter(|plan| is_backup(plan)).collect();
         let active = || backups.iter().filter(|plan| !plan.schedule.paused);
-        let last = |plan: &Planned| complete.map_or(plan.schedule.since, Moment::time);
         Facts {
-            patience: active().map(|plan| patience(plan, last(plan))).min(),
+            patience: active().map(|plan| patience(plan, self.pause(plan))).min(),
             failure: active().find_map(|plan| self.failure(plan, complete)),
             away: self.away(),
             silent: self.silent(name),
@@ -231,8 +230,9 @@ impl Scene<'_> {
     fn retention(&self, name: &str) -> Option<Retention> {
         let past = |plan: &Planned| self.history.get(&plan.schedule.name).cloned();
         let prunings = self.planned.iter();
-        let prunings =
-            prunings.filter_map(|plan| Pruning::of(plan, past(plan).unwrap_or_default(), name));
+        let prunings = prunings.filter_map(|plan| {
+            Pruning::of(plan, past(plan).unwrap_or_default(), self.pause(plan), name)
+        });
         let snapshots = self.stored.nodes.get(name).map(Vec::as_slice).unwrap_or_default();
         let dated: Vec<Dated> = snapshots.iter().map(|one| dated(&one.record)).collect();
         retention::judge(&prunings.collect::<Vec<_>>(), &dated, self.now)

@@ -1,8 +1,8 @@
 //! Whether rules about old snapshots are kept to: pure, from the schedules that prune, what became of them, and what is still there.
 
-use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use nodekeep_repo::retention::{Dated, Decision, Policy, decide};
+use jiff::{SignedDuration, Timestamp};
+use nodekeep_repo::retention::{Dated, Decision, decide};
 
 use super::overview::Retention;
 use crate::notify::condition::{has_failed, patience};
@@ -19,16 +19,18 @@ pub struct Pruning<'a> {
     pub keep: &'a Keep,
     /// Its past.
     pub past: Past,
+    /// The longest pause between two of its moments.
+    pub pause: SignedDuration,
 }
 
 impl<'a> Pruning<'a> {
     /// Of a schedule that prunes a node, or everything.
-    pub fn of(plan: &'a Planned, past: Past, node: &str) -> Option<Self> {
+    pub fn of(plan: &'a Planned, past: Past, pause: SignedDuration, node: &str) -> Option<Self> {
         let Job::Prune { keep } = &plan.schedule.job else {
             return None;
         };
         let is_its = plan.schedule.node.as_deref().is_none_or(|name| name == node);
-        (is_its && !plan.schedule.paused).then_some(Self { plan, keep, past })
+        (is_its && !plan.schedule.paused).then_some(Self { plan, keep, past, pause })
     }
 }
 
@@ -39,14 +41,14 @@ pub fn judge(prunings: &[Pruning<'_>], snapshots: &[Dated], now: Timestamp) -> O
 }
 
 fn one(pruning: &Pruning<'_>, snapshots: &[Dated], now: Timestamp) -> Retention {
-    let Pruning { plan, keep, past } = pruning;
+    let Pruning { plan, keep, past, pause } = pruning;
     let name = plan.schedule.name.as_str();
     let unmet = |text: String| Retention { met: false, text };
     if has_failed(plan, past) {
         return unmet(format!("Old snapshots were not deleted: the last run of {name} failed."));
     }
     let last = past.done.unwrap_or(plan.schedule.since);
-    if now.duration_since(last) > patience(plan, last) {
+    if now.duration_since(last) > patience(plan, *pause) {
         return unmet(format!("Old snapshots were not deleted: {name} is late."));
     }
     match past.done.map_or(0, |done| surplus(keep, snapshots, done, plan.rhythm.zone())) {
@@ -59,20 +61,8 @@ fn one(pruning: &Pruning<'_>, snapshots: &[Dated], now: Timestamp) -> Retention 
 fn surplus(keep: &Keep, snapshots: &[Dated], at: Timestamp, zone: &TimeZone) -> usize {
     let before: Vec<Dated> =
         snapshots.iter().filter(|dated| dated.at < at.as_second()).cloned().collect();
-    let decisions = decide(&before, &policy(keep), at.as_second(), zone);
+    let decisions = decide(&before, &keep.policy(), at.as_second(), zone);
     decisions.iter().filter(|(_, decision)| *decision == Decision::Remove).count()
-}
-
-fn policy(keep: &Keep) -> Policy {
-    Policy {
-        last: keep.last,
-        hourly: keep.hourly,
-        daily: keep.daily,
-        weekly: keep.weekly,
-        monthly: keep.monthly,
-        yearly: keep.yearly,
-        ..Policy::default()
-    }
 }
 
 /// "Keeps the last 7, 4 weekly".

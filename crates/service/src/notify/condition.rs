@@ -34,9 +34,8 @@ pub fn has_failed(plan: &Planned, past: &Past) -> bool {
     })
 }
 
-/// How long after one moment nothing need have ended well: the time to the next, some lateness, and what runs are spread over.
-pub fn patience(plan: &Planned, last: Timestamp) -> SignedDuration {
-    let pause = plan.rhythm.longest_pause(last);
+/// How long nothing need have ended well: the longest pause between two moments, some lateness, and what runs are spread over.
+pub fn patience(plan: &Planned, pause: SignedDuration) -> SignedDuration {
     pause + (pause / LATE_SHARE).max(LATE_LEAST) + plan.most_jitter()
 }
 
@@ -64,7 +63,8 @@ fn overdue(plan: &Planned, past: &Past, now: Timestamp) -> Option<Condition> {
     };
     let last = past.done.unwrap_or(schedule.since);
     let passed = now.duration_since(last);
-    (passed > patience(plan, last)).then(|| Condition {
+    let pause = plan.rhythm.longest_pause(last);
+    (passed > patience(plan, pause)).then(|| Condition {
         key: format!("overdue {}", schedule.name),
         topic: Topic::Overdue,
         title: format!("{}: no backup for {} h", subject(plan), passed.as_hours()),

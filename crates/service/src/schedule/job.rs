@@ -1,5 +1,6 @@
 //! What a schedule does, as the command that a person would type: a job is a run of the program itself.
 
+use nodekeep_repo::retention::Policy;
 use serde::{Deserialize, Serialize};
 
 /// What is done.
@@ -152,6 +153,19 @@ impl Keep {
     /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// As the engine has it.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            last: self.last,
+            hourly: self.hourly,
+            daily: self.daily,
+            weekly: self.weekly,
+            monthly: self.monthly,
+            yearly: self.yearly,
+            ..Policy::default()
+        }
     }
 
     fn arguments(&self) -> impl Iterator<Item = String> {

@@ -35,7 +35,7 @@ const LOOK: Duration = Duration::from_millis(200);
 #[command(after_help = "\
 Role: the one named with --role. Jobs that need more are left alone, and no key that the role does not need is read.
 
-SIGTERM ends it in good order: running jobs are asked to end, and holds are released. Each line it writes is an event; with --json, a JSON document on a line.
+SIGTERM ends it in good order: running jobs are asked to end, and holds are released. SIGHUP makes it read schedules, channels and targets at once instead of at its next look. Each line it writes is an event; with --json, a JSON document on a line.
 
 Examples:
   nodekeep daemon run --role writer
@@ -55,6 +55,7 @@ pub struct Run {
 impl Run {
     pub fn run(&self, app: &App) -> Result<()> {
         interrupt::watch();
+        interrupt::watch_reload();
         let mut runner = vec![program()?.display().to_string()];
         runner.extend(options(app));
         runner.extend(["daemon", "run-job", "--role", self.role.word()].map(str::to_owned));
@@ -192,6 +193,11 @@ impl Watcher for Face<'_> {
         let until = Instant::now() + at_most;
         let mut told = Instant::now();
         while Instant::now() < until && !interrupt::asked() && !self.web.was_nudged() {
+            if interrupt::reload_asked() {
+                self.fleet.looked = None;
+                self.happened(&Event::Reloaded);
+                return false;
+            }
             std::thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));
             if self.watchdog.is_some_and(|often| told.elapsed() >= often) {
                 tell(&[NotifyState::Watchdog]);
@@ -270,6 +276,7 @@ fn sentence(event: &Event) -> String {
             format!("a message for {channel} is given up: {reason}")
         }
         Event::Serving { address } => format!("the dashboard is at {address}"),
+        Event::Reloaded => "schedules, channels and targets are read again".to_owned(),
         Event::Trouble { message } => format!("trouble: {message}"),
     }
 }

@@ -133,7 +133,7 @@ fn unit(app: &App, role: RoleArg) -> Result<String> {
     let command = command.replace('%', "%%");
     let target = if is_root() { "multi-user.target" } else { "default.target" };
     Ok(format!(
-        "[Unit]\nDescription=Nodekeep: backups, checks and drills of this machine's nodes\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nType=notify\nExecStart={command}\n{}Restart=on-failure\nRestartSec=10\nWatchdogSec=120\nKillMode=mixed\nTimeoutStopSec=300\nNice=10\nIOSchedulingClass=idle\n\n[Install]\nWantedBy={target}\n",
+        "[Unit]\nDescription=Nodekeep: backups, checks and drills of this machine's nodes\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nType=notify\nExecStart={command}\nExecReload=/bin/kill -HUP $MAINPID\n{}Restart=on-failure\nRestartSec=10\nWatchdogSec=120\nKillMode=mixed\nTimeoutStopSec=300\nNice=10\nIOSchedulingClass=idle\n\n[Install]\nWantedBy={target}\n",
         home_line(app.home.is_explicit().then(|| app.home.data())),
     ))
 }

@@ -4,12 +4,13 @@ use clap::{Args, ValueEnum};
 use jiff::civil::{Time, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
-use nodekeep_service::schedule::job::{Job, Keep};
+use nodekeep_service::schedule::job::Job;
 use nodekeep_service::schedule::rhythm::Pattern;
 use nodekeep_service::schedule::{Schedule, USUAL_RETRIES};
 use serde_json::json;
 
 use super::{book, document, machine, moment_text, next_of, when_text};
+use crate::commands::keep::KeepArgs;
 use crate::error::{Error, Result};
 use crate::nodes;
 use crate::session::App;
@@ -104,42 +105,6 @@ enum What {
     Copy,
     /// Old snapshots are deleted
     Prune,
-}
-
-/// Which snapshots stay.
-#[derive(Debug, Args)]
-struct KeepArgs {
-    /// Keep the newest N snapshots
-    #[arg(long, value_name = "N")]
-    keep_last: Option<u32>,
-    /// Keep the newest of each of N hours that have one
-    #[arg(long, value_name = "N")]
-    keep_hourly: Option<u32>,
-    /// Keep the newest of each of N days that have one
-    #[arg(long, value_name = "N")]
-    keep_daily: Option<u32>,
-    /// Keep the newest of each of N weeks that have one
-    #[arg(long, value_name = "N")]
-    keep_weekly: Option<u32>,
-    /// Keep the newest of each of N months that have one
-    #[arg(long, value_name = "N")]
-    keep_monthly: Option<u32>,
-    /// Keep the newest of each of N years that have one
-    #[arg(long, value_name = "N")]
-    keep_yearly: Option<u32>,
-}
-
-impl KeepArgs {
-    fn keep(&self) -> Keep {
-        Keep {
-            last: self.keep_last,
-            hourly: self.keep_hourly,
-            daily: self.keep_daily,
-            weekly: self.keep_weekly,
-            monthly: self.keep_monthly,
-            yearly: self.keep_yearly,
-        }
-    }
 }
 
 impl Add {

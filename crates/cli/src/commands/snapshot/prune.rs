@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::list::paths_text;
 use crate::commands::backup::parse_tag;
+use crate::commands::keep::KeepArgs;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
 use crate::refs;
@@ -36,24 +37,8 @@ Examples:
 
 Also spelled: backup prune.")]
 pub struct Prune {
-    /// Keep the newest N
-    #[arg(long, value_name = "N")]
-    keep_last: Option<u32>,
-    /// Keep the newest of each of N hours that have one
-    #[arg(long, value_name = "N")]
-    keep_hourly: Option<u32>,
-    /// Keep the newest of each of N days that have one
-    #[arg(long, value_name = "N")]
-    keep_daily: Option<u32>,
-    /// Keep the newest of each of N weeks that have one
-    #[arg(long, value_name = "N")]
-    keep_weekly: Option<u32>,
-    /// Keep the newest of each of N months that have one
-    #[arg(long, value_name = "N")]
-    keep_monthly: Option<u32>,
-    /// Keep the newest of each of N years that have one
-    #[arg(long, value_name = "N")]
-    keep_yearly: Option<u32>,
+    #[command(flatten)]
+    keep: KeepArgs,
     /// Keep what was made within this span before the newest: 30d, 12h, 2w, 1y
     #[arg(long, value_name = "SPAN", value_parser = parse_span)]
     keep_within: Option<u64>,
@@ -140,15 +125,10 @@ impl Prune {
 
     fn policy(&self) -> Policy {
         Policy {
-            last: self.keep_last,
-            hourly: self.keep_hourly,
-            daily: self.keep_daily,
-            weekly: self.keep_weekly,
-            monthly: self.keep_monthly,
-            yearly: self.keep_yearly,
             within: self.keep_within,
             older_than: self.older_than,
             tags: self.keep_tag.clone(),
+            ..self.keep.keep().policy()
         }
     }
 }

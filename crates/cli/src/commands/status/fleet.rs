@@ -201,7 +201,7 @@ fn drilled(node: &Node, at: Moment) -> String {
         None => "never".to_owned(),
         Some(drill) if !drill.ok => format!("FAILED {}", ago(drill.at, at)),
         Some(drill) if !drill.started => format!("not started, {}", ago(drill.at, at)),
-        Some(drill) => format!("{:.0} s, {}", drill.seconds, ago(drill.at, at)),
+        Some(drill) => format!("{:.1} s, {}", drill.seconds, ago(drill.at, at)),
     }
 }
 
