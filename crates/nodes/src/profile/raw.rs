@@ -110,6 +110,8 @@ struct RawComponent {
     identity: bool,
     #[serde(default)]
     on_request: bool,
+    #[serde(default)]
+    cold: bool,
 }
 
 #[derive(Deserialize)]
@@ -144,6 +146,7 @@ struct RawOptions {
     data: Option<String>,
     exchange: Option<String>,
     inside: Option<String>,
+    ends_within_secs: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -230,6 +233,8 @@ struct RawFence {
     about: String,
     kind: FenceKind,
     component: String,
+    #[serde(default)]
+    also_in: Vec<String>,
     mark: RawMark,
     advance: Option<RawLine>,
     #[serde(default)]

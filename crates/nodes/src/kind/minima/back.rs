@@ -69,7 +69,7 @@ pub fn give(link: &Link, contents: &Contents) -> Result<Vec<String>> {
     let password = one_time_password()?;
     let sealed = backup::seal(contents, &password)
         .map_err(|source| Error::Minima { path: "backup".into(), source })?;
-    let parcel = link.send(&sealed, "bak")?;
+    let parcel = link.send(sealed.as_slice(), "bak")?;
     let process = link.process();
     let taken = link.rpc.take_back(&parcel.inside, &password);
     let said = end(link, process.as_ref(), taken.err())?;

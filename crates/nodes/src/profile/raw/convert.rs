@@ -18,6 +18,8 @@ use crate::profile::{
 const COMMAND_SECS: u64 = 600;
 /// The longest that a node is held unless the profile says otherwise, in seconds.
 const HOLD_SECS: u64 = 120;
+/// What a Minima node may take to end by itself, in seconds: it takes about three.
+const ENDS_SECS: u64 = 60;
 /// What a look at a node's health may take, in seconds.
 const PROBE_SECS: u64 = 10;
 
@@ -66,6 +68,9 @@ impl RawComponent {
         let kind = self.options.kind(&self.kind, &place)?;
         let parts = self.part.into_iter().map(|part| part.convert(&place));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        if self.cold && !kind.lies_somewhere() {
+            return Err(format!("{place}: a stopped node cannot be asked for a `{}`", self.kind));
+        }
         if !parts.is_empty() && kind != Kind::Files {
             return Err(format!("{place}: only a component of kind `files` has parts"));
         }
@@ -80,7 +85,9 @@ impl RawComponent {
             schedule: self.schedule,
             exclude: self.exclude,
             identity: self.identity,
-            on_request: self.on_request,
+            // What stops the node is never captured unasked.
+            on_request: self.on_request || self.cold,
+            cold: self.cold,
         })
     }
 }
@@ -202,6 +209,7 @@ impl RawOptions {
             password_file: self.password_file.take().unwrap_or_default(),
             data: self.data.take().unwrap_or_default(),
             inside: self.inside.take().unwrap_or_default(),
+            ends_within: Duration::from_secs(self.ends_within_secs.take().unwrap_or(ENDS_SECS)),
         })
     }
 
@@ -224,6 +232,7 @@ impl RawOptions {
             ("data", self.data.is_some()),
             ("exchange", self.exchange.is_some()),
             ("inside", self.inside.is_some()),
+            ("ends-within-secs", self.ends_within_secs.is_some()),
         ];
         present.iter().find(|(_, is_there)| *is_there).map(|(name, _)| *name)
     }
@@ -351,11 +360,15 @@ impl RawFence {
                 ));
             }
         };
+        if let Some(other) = self.also_in.iter().find(|name| !components.iter().any(|c| c.name == **name)) {
+            return Err(format!("fence `{}`: there is no component `{other}`", self.name));
+        }
         Ok(FenceRule {
             name: self.name,
             about: self.about,
             kind: self.kind,
             component: self.component,
+            also_in: self.also_in,
             mark,
             advance,
             margin_floor: self.margin_floor,

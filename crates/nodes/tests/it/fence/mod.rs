@@ -22,6 +22,7 @@ pub fn rule(name: &str, kind: FenceKind, mark: MarkSource) -> FenceRule {
         component: "state".to_owned(),
         mark,
         advance: None,
+        also_in: Vec::new(),
         margin_floor: 10,
     }
 }

@@ -5,5 +5,8 @@ mod backup;
 mod chain;
 mod damage;
 mod mega;
+mod node;
 mod scene;
+mod serving;
+mod standin;
 mod wallet;
