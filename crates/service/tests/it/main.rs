@@ -6,6 +6,7 @@ mod fences;
 mod giving;
 mod lab;
 mod live;
+mod minima;
 mod notify;
 mod restore;
 mod schedule;

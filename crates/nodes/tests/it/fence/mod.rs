@@ -6,6 +6,7 @@ mod judge;
 mod node;
 mod read;
 mod remedy;
+mod wallet;
 
 use nodekeep_nodes::fence::mark::{
     At, Content, Digest, Last, Mark, Origin, Reading, Signatures, VERSION, Value,
