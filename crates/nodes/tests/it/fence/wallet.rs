@@ -93,7 +93,7 @@ fn what_is_raised_by_itself_is_not_called_refused() {
     for part in ["a: 7 -> 3, 4 back", "Done by itself", "Otherwise: it would do harm", "--accept-rollback"] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert!(!text.contains("refused") && !text.contains("--remedy"), "{text}");
+    assert!(!text.contains("refused") && !text.contains("uses=advance"), "{text}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod archive;
 mod backup;
 mod chain;
 mod damage;
+mod golden;
 mod mega;
 mod node;
 mod scene;

@@ -60,7 +60,7 @@ fn a_node_is_asked_how_it_stands() {
     assert!(!standing.is_locked);
     let keys = link.rpc.keys().unwrap();
     assert_eq!(keys.iter().map(|key| key.uses).collect::<Vec<_>>(), [3, 0]);
-    assert_eq!(link.rpc.coins().unwrap().len(), 2);
+    assert_eq!(link.rpc.coins().unwrap().len(), 3);
     link.rpc.wait_for_keys(Duration::ZERO).unwrap();
     assert_eq!(node.asked(), ["status", "keys", "coins", "restore"]);
 }
@@ -155,4 +155,16 @@ fn an_end_that_cannot_be_seen_is_told_by_silence() {
     give(&link, &node.state()).unwrap();
     assert!(!process.is_alive());
     assert_eq!(link.wait_for_end(None).unwrap(), Ended::ByItself);
+}
+
+#[test]
+fn a_failure_deep_in_an_answer_that_says_all_is_well_is_found() {
+    let (_home, node, link) = running("", "");
+    node.set(Mode::FailsMidway);
+    let archive = link.send(b"blocks".as_slice(), "raw.dat").unwrap();
+    let failed = link.rpc.reset(&archive.inside, None).unwrap_err();
+    assert_eq!(failed.to_string(), "`reset` was refused by the node: no such block");
+    assert!(!failed.is_open());
+    let failed = link.rpc.sync_coins("127.0.0.1:9001", None).unwrap_err();
+    assert!(matches!(failed, RpcError::Failed { .. }), "{failed}");
 }

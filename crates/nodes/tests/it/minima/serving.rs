@@ -212,15 +212,15 @@ fn several_requests_come_through_one_connection() {
 
 #[test]
 fn an_answer_ends_where_it_becomes_too_large() {
-    let home = tempfile::tempdir().unwrap();
     let sizes: Vec<usize> = World::small().blocks.iter().map(|block| block.bytes.len()).collect();
     for (bytes, count) in [(0, 1), (sizes[0] + sizes[1], 2), (sizes[0] + sizes[1] + 1, 2)] {
+        let home = tempfile::tempdir().unwrap();
         let server = blocks_only(&home, Limits { answer_bytes: bytes, ..LIMITS });
         let mut client = server.client();
         client.write_all(&frame(&[15, 0, 1, 0])).unwrap();
         assert_eq!(numbers(&answer(&mut client).unwrap().1).len(), count, "{bytes}");
         // Whoever goes on asking gets everything all the same.
-        let own = BlockStore::open(&home.path().join(format!("own-{bytes}"))).unwrap();
+        let own = BlockStore::open(&home.path().join("own")).unwrap();
         assert_eq!(peer::fetch(&server.host(), &own, |_| ()).unwrap().new, 6);
     }
 }
@@ -267,7 +267,7 @@ fn nonsense_ends_its_connection_and_no_other() {
     let home = tempfile::tempdir().unwrap();
     let server = blocks_only(&home, LIMITS);
     let mut two = wanted(&["mine"]);
-    two[2..5].copy_from_slice(&[0, 1, 2]);
+    two[1..4].copy_from_slice(&[0, 1, 2]);
     let mut short = vec![22];
     short.whole(1).whole(1).data(&[7; 31]).whole(0);
     let mut many = vec![22];
@@ -364,8 +364,8 @@ fn who_is_slow_is_sent_away_however_steadily_it_goes_on() {
         client.write_all(&[*byte]).is_ok()
     });
     assert!(sent.count() < 20);
-    assert!(server.heard("the connection broke") && begun.elapsed() < LIMITS.patience * 6);
-    server.client();
+    assert!(begun.elapsed() < LIMITS.patience * 6);
+    server.waits_for("the connection broke");
     // Who says nothing at all, too.
     let mut silent = server.client();
     assert_eq!(answer(&mut silent), None);

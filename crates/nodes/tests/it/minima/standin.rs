@@ -159,8 +159,8 @@ fn process() {
     let folder = PathBuf::from(folder);
     let port: u16 = fs::read_to_string(folder.join("port")).unwrap().parse().unwrap();
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
-    for stream in listener.incoming() {
-        let Ok(stream) = stream else { continue };
+    loop {
+        let Ok((stream, _)) = listener.accept() else { continue };
         match serve(&folder, stream) {
             After::GoOn => {}
             After::End => break,
@@ -206,6 +206,8 @@ fn request(folder: &Path, stream: &TcpStream) -> Option<String> {
             authorization = Some(value.to_owned());
         }
     }
+    let mut body = String::new();
+    from.take(length).read_to_string(&mut body).ok()?;
     let password = fs::read_to_string(folder.join("password")).unwrap();
     let wanted = base64(format!("minima:{password}").as_bytes());
     if !password.is_empty() && authorization.as_deref() != Some(&wanted) {
@@ -215,8 +217,6 @@ fn request(folder: &Path, stream: &TcpStream) -> Option<String> {
     if let Some(path) = first.strip_prefix("GET /") {
         return Some(path.split(' ').next()?.to_owned());
     }
-    let mut body = String::new();
-    from.take(length).read_to_string(&mut body).ok()?;
     if body.is_empty() {
         _ = (&mut &*stream).write_all(b"HTTP/1.1 200 OK\n\n[]");
         return None;
