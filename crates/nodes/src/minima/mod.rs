@@ -33,6 +33,7 @@ pub mod rpc;
 pub mod serve;
 pub mod settings;
 mod sql;
+mod stale;
 pub mod store;
 pub mod supply;
 mod tables;

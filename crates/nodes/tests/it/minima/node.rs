@@ -12,10 +12,11 @@ use nodekeep_nodes::minima::ending::Ended;
 use nodekeep_nodes::minima::link::{Link, one_time_password};
 use nodekeep_nodes::minima::rpc::RpcError;
 use nodekeep_nodes::minima::wallet::Wallet;
+use nodekeep_nodes::minima::wire::Write as _;
 use nodekeep_nodes::profile::{MinimaPart, MinimaRule};
 use tempfile::TempDir;
 
-use super::scene;
+use super::scene::{self, World};
 use super::standin::{INSIDE, Mode, StandIn};
 
 /// A stand-in that runs, and how it is reached.
@@ -124,6 +125,31 @@ fn a_node_that_hangs_is_ended_by_its_id_and_what_it_left_is_shredded() {
     assert!(said[1].contains("wallet.sql was overwritten and removed"), "{said:?}");
     assert!(!process.is_alive());
     assert!(!node.folder.join("1.0/restore/wallet.sql").exists());
+}
+
+#[test]
+fn coins_of_another_block_are_put_aside_and_fitting_ones_are_not() {
+    let (_home, mut node, link) = running("", "");
+    let databases = node.folder.join("1.0/databases");
+    fs::create_dir(&databases).unwrap();
+    let world = World::small();
+    // The tree begins with block 4, so that all coins are those after block 3.
+    fs::write(databases.join("chaintree.db"), scene::tree(&world.blocks[3..])).unwrap();
+    let coins = |block: u64| {
+        let mut out = Vec::new();
+        out.whole(1).raw(&world.range(block)).whole(0);
+        fs::write(databases.join("megammr.mmr"), &out).unwrap();
+        out
+    };
+    coins(3);
+    assert_eq!(give(&link, &node.state()).unwrap().len(), 1);
+    assert!(databases.join("megammr.mmr").exists());
+    node.start();
+    let stale = coins(2);
+    let said = give(&link, &node.state()).unwrap();
+    assert!(said[1].contains("is of block 2, and its chain begins with block 4"), "{said:?}");
+    assert!(!databases.join("megammr.mmr").exists());
+    assert_eq!(fs::read(databases.join("megammr.mmr.of-block-2")).unwrap(), stale);
 }
 
 #[test]
