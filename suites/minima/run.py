@@ -11,6 +11,7 @@ import base64
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -56,7 +57,7 @@ class Node:
         return self.around + java + rest + ["-test", "-noconnect", "-testchainlength", "12"] + self.flags + list(flags)
 
     def write_scripts(self):
-        line = " ".join(f"'{word}'" for word in self.command())
+        line = shlex.join(self.command())
         with open(self.script, "w") as file:
             file.write(f"#!/bin/sh\n{line} >> '{self.data}.log' 2>&1 < /dev/null &\necho $! > '{self.pid_file}'\n")
         os.chmod(self.script, 0o755)

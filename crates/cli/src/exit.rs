@@ -210,7 +210,7 @@ fn service_class(error: &Service) -> Class {
         Service::Schedule(_) => Class::Usage,
         Service::Rewinds { .. } | Service::OnlyTogether { .. } | Service::Held { .. } => {
             Class::WouldRewind
-        },
+        }
         Service::NoSigner => Class::NotAllowed,
         _ => Class::Failed,
     }

@@ -107,12 +107,7 @@ impl Ground<'_> {
             draft.hold = HoldMethod::Stop;
         }
         let back = LookBack::of(node, &scene, since);
-        let teller = Teller::of(
-            draft,
-            scene.records,
-            scene.parts.clone(),
-            Some(holding),
-        );
+        let teller = Teller::of(draft, scene.records, scene.parts.clone(), Some(holding));
         let teller = Arc::new(Teller { back: Some(back), ..teller });
         let source = NodeSource::new(roots, scene.grafts, scene.parts, teller.attach());
         let mut options = self.options(node, options)?;

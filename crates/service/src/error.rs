@@ -201,7 +201,9 @@ pub enum Error {
         node: String,
     },
     /// A component that would run backwards without another.
-    #[error("`{component}` holds what `{with}` holds, older and unraised: it is put back together with `{with}` alone")]
+    #[error(
+        "`{component}` holds what `{with}` holds, older and unraised: it is put back together with `{with}` alone"
+    )]
     OnlyTogether {
         /// The component.
         component: String,

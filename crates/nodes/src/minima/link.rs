@@ -264,7 +264,10 @@ mod tests {
     fn what_a_crash_left_is_swept_up_a_day_later() {
         let folder = tempfile::tempdir().unwrap();
         let link = Link::of(&rule(), &variables(folder.path(), "", "")).unwrap();
-        let left = [link.send(b"old".as_slice(), "bak").unwrap(), link.send(b"new".as_slice(), "bak").unwrap()];
+        let left = [
+            link.send(b"old".as_slice(), "bak").unwrap(),
+            link.send(b"new".as_slice(), "bak").unwrap(),
+        ];
         let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 86_400);
         File::open(&left[0].host).unwrap().set_modified(long_ago).unwrap();
         fs::write(folder.path().join("exchange/mine.bak"), b"x").unwrap();

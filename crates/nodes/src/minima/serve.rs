@@ -38,7 +38,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { clients: 8, patience: Duration::from_secs(60), slowest: 16 << 10, answer_bytes: 16 << 20 }
+        Self {
+            clients: 8,
+            patience: Duration::from_secs(60),
+            slowest: 16 << 10,
+            answer_bytes: 16 << 20,
+        }
     }
 }
 

@@ -109,9 +109,8 @@ impl BlockStore {
         let number = |block: &Block| block.block.header().number;
         extent.first = Run::open(first)?.next().transpose()?.as_ref().map(number);
         let mut last = Run::open(last)?;
-        extent.last = last.try_fold(None, |_, block| {
-            Ok::<_, Error>(Some(Last::from(block?.block.header())))
-        })?;
+        extent.last = last
+            .try_fold(None, |_, block| Ok::<_, Error>(Some(Last::from(block?.block.header()))))?;
         if let (Some(first), Some(last)) = (extent.first, extent.last) {
             extent.blocks = (last.number + 1).saturating_sub(first);
         }

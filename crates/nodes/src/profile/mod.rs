@@ -434,6 +434,8 @@ pub enum Probe {
     },
     /// A command succeeds.
     Command(Line),
+    /// A Minima node answers, with its password if it has one.
+    Minima(MinimaRule),
 }
 
 /// State that must never run backwards.

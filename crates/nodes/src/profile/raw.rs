@@ -223,6 +223,8 @@ struct RawHealth {
     advances_within_secs: Option<u64>,
     tcp: Option<String>,
     command: Option<RawLine>,
+    /// The component whose options say how the node is reached.
+    minima: Option<String>,
     patience_secs: Option<u64>,
 }
 

@@ -46,9 +46,9 @@ pub fn advise(contents: &Contents, host: Option<&str>, now_ms: u64) -> Result<Ad
         let path = Section::ChainTree.file_name().into();
         nodekeep_nodes::error::Error::Minima { path, source }
     })?;
-    let (block, id, time_ms) = tree.tip().map_or((0, None, 0), |tip| {
-        (tip.header.number, Some(tip.header.id), tip.header.time_ms)
-    });
+    let (block, id, time_ms) = tree
+        .tip()
+        .map_or((0, None, 0), |tip| (tip.header.number, Some(tip.header.id), tip.header.time_ms));
     let age_ms = now_ms.saturating_sub(time_ms);
     let standing = match (host, id) {
         (Some(host), Some(id)) => Some(standing(host, block, id)?),
@@ -81,8 +81,14 @@ impl std::fmt::Display for Advice {
         match self.standing {
             None => Ok(()),
             Some(Standing::Same) => write!(f, "; the host has that block"),
-            Some(Standing::Left) => write!(f, "; the host has another block there, so that the chain went another way since"),
-            Some(Standing::Unknown) => write!(f, "; the host does not have that block, so that the chains cannot be compared"),
+            Some(Standing::Left) => write!(
+                f,
+                "; the host has another block there, so that the chain went another way since"
+            ),
+            Some(Standing::Unknown) => write!(
+                f,
+                "; the host does not have that block, so that the chains cannot be compared"
+            ),
         }
     }
 }

@@ -69,8 +69,7 @@ impl Lab {
     fn archive(&self) -> PathBuf {
         let path = self.machine.folder.join("archive.raw.dat");
         let bytes = scene::ibd(None, &World::small().blocks);
-        let mut packer =
-            flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         packer.write_all(&bytes).unwrap();
         fs::write(&path, packer.finish().unwrap()).unwrap();
         path
@@ -237,7 +236,10 @@ fn a_reset_that_loses_coins_says_how_many() {
     let revived = lab.bring(&Way::Archive { file: &file, keys: None }, &[]).unwrap();
     let (found, detail) = outcome(&revived, "coins");
     assert_eq!(found, Outcome::Failed, "{detail}");
-    assert!(detail.starts_with("2 of 3 coins that it had before are missing, 140 Minima"), "{detail}");
+    assert!(
+        detail.starts_with("2 of 3 coins that it had before are missing, 140 Minima"),
+        "{detail}"
+    );
     assert!(!revived.verified.is_sound() && revived.problems.is_empty());
 }
 
@@ -323,7 +325,9 @@ fn a_source_that_is_no_good_never_reaches_the_node() {
     let lab = Lab::new([3, 0]);
     let asked = |lab: &Lab| {
         let asked = lab.standin.asked();
-        asked.iter().any(|one| ["restore", "restoresync", "reset", "megammrsync"].contains(&one.as_str()))
+        asked
+            .iter()
+            .any(|one| ["restore", "restoresync", "reset", "megammrsync"].contains(&one.as_str()))
     };
     let file = lab.archive();
     let mut bytes = fs::read(&file).unwrap();
@@ -355,7 +359,8 @@ fn an_old_backup_asks_for_blocks_and_a_young_one_does_not() {
     let mut other = World::default();
     (0..7).for_each(|_| other.block(&[], &[("mine", 1)]));
     let tree = scene::tree(&other.blocks[3..6]);
-    let mut sections = nodekeep_nodes::minima::backup::Section::ALL.map(|one| contents.section(one));
+    let mut sections =
+        nodekeep_nodes::minima::backup::Section::ALL.map(|one| contents.section(one));
     sections[2] = &tree;
     let other = Contents::of(sections);
     let left = advise(&other, Some(&host), made).unwrap();

@@ -15,7 +15,8 @@ const BEHIND: &str =
     "the live state is behind what was recorded, so it is not the one that was in use last";
 
 /// Why the wallet of a running node does not count.
-const STRANGER: &str = "the node that runs now has another wallet: what the lost one has signed since is unknown";
+const STRANGER: &str =
+    "the node that runs now has another wallet: what the lost one has signed since is unknown";
 
 /// One rule and what it is judged by.
 pub(super) struct Case<'a> {

@@ -29,6 +29,8 @@ impl RawProfile {
         let components = components.collect::<Result<Vec<_>, _>>()?;
         let fence = self.fence.into_iter().map(|fence| fence.convert(&components));
         let fence = fence.collect::<Result<_, _>>()?;
+        let health = self.health.into_iter().map(|health| health.convert(&components));
+        let health = health.collect::<Result<_, _>>()?;
         Ok(Profile {
             name: self.name,
             title: self.title,
@@ -42,7 +44,7 @@ impl RawProfile {
             hold: self.hold.convert()?,
             service: self.service.convert(),
             hooks: self.hooks.convert(),
-            health: self.health.into_iter().map(RawHealth::convert).collect::<Result<_, _>>()?,
+            health,
             verify: self.verify.into_iter().map(RawVerify::convert).collect(),
             notes: self.notes,
             source: String::new(),
@@ -322,23 +324,37 @@ impl RawHooks {
 }
 
 impl RawHealth {
-    fn convert(self) -> Result<HealthRule, String> {
-        let probe = match (self.http, self.tcp, self.command) {
-            (Some(url), None, None) => Probe::Http {
+    fn convert(self, components: &[Component]) -> Result<HealthRule, String> {
+        let probe = match (self.http, self.tcp, self.command, self.minima) {
+            (Some(url), None, None, None) => Probe::Http {
                 url,
                 pointer: self.pointer,
                 equals: self.equals,
                 advances_within: self.advances_within_secs.map(Duration::from_secs),
             },
-            (None, Some(address), None) => Probe::Tcp { address },
-            (None, None, Some(command)) => Probe::Command(command.convert()),
+            (None, Some(address), None, None) => Probe::Tcp { address },
+            (None, None, Some(command), None) => Probe::Command(command.convert()),
+            (None, None, None, Some(component)) => Probe::Minima(rule_of(components, &component)?),
             _ => {
-                return Err(format!("health `{}`: one of http, tcp and command", self.name));
+                return Err(format!(
+                    "health `{}`: one of http, tcp, command and minima",
+                    self.name
+                ));
             }
         };
         let patience = Duration::from_secs(self.patience_secs.unwrap_or(PROBE_SECS));
         Ok(HealthRule { name: self.name, probe, patience })
     }
+}
+
+/// How the node with this component is reached.
+fn rule_of(components: &[Component], name: &str) -> Result<MinimaRule, String> {
+    let rules = components.iter().filter(|component| component.name == name);
+    let mut rules = rules.filter_map(|component| match &component.kind {
+        Kind::Minima(rule) => Some(rule.clone()),
+        _ => None,
+    });
+    rules.next().ok_or_else(|| format!("there is no component `{name}` of kind `minima`"))
 }
 
 impl RawFence {
@@ -360,7 +376,9 @@ impl RawFence {
                 ));
             }
         };
-        if let Some(other) = self.also_in.iter().find(|name| !components.iter().any(|c| c.name == **name)) {
+        if let Some(other) =
+            self.also_in.iter().find(|name| !components.iter().any(|c| c.name == **name))
+        {
             return Err(format!("fence `{}`: there is no component `{other}`", self.name));
         }
         Ok(FenceRule {

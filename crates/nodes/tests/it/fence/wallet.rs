@@ -90,7 +90,9 @@ fn a_newer_key_that_signed_is_told() {
 #[test]
 fn what_is_raised_by_itself_is_not_called_refused() {
     let text = ruling(&[("a", 5)], &[("a", 3)], &[("a", 7)]).to_string();
-    for part in ["a: 7 -> 3, 4 back", "Done by itself", "Otherwise: it would do harm", "--accept-rollback"] {
+    for part in
+        ["a: 7 -> 3, 4 back", "Done by itself", "Otherwise: it would do harm", "--accept-rollback"]
+    {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains("refused") && !text.contains("uses=advance"), "{text}");

@@ -55,7 +55,10 @@ fn the_archive_and_the_coins_are_read_to_their_end() {
 #[test]
 fn frames_are_those_of_the_node() {
     let request = |text: &str| {
-        let bytes: Vec<u8> = (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect();
+        let bytes: Vec<u8> = (0..text.len())
+            .step_by(2)
+            .map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap())
+            .collect();
         let mut rest = bytes.as_slice();
         let length = Request::length(&mut rest).unwrap().unwrap();
         let request = Request::read(&mut rest, length).unwrap();

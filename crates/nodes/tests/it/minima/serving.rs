@@ -40,7 +40,8 @@ impl Server {
     fn of(supply: Supply, limits: Limits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
-        let (stop, heard) = (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<String>>>::default());
+        let (stop, heard) =
+            (Arc::new(AtomicBool::new(false)), Arc::<Mutex<Vec<String>>>::default());
         let (stopped, hears) = (stop.clone(), heard.clone());
         let thread = thread::spawn(move || {
             let hear = |event| hears.lock().unwrap().push(format!("{event:?}"));
@@ -154,7 +155,8 @@ fn an_archive_is_fetched_once_and_then_only_what_is_new() {
     let extent = own.check().unwrap();
     assert_eq!((extent.first, extent.blocks), (Some(1), 6));
     assert_eq!(extent.last.unwrap().id, World::small().tip().id);
-    let file = |name: &str| std::fs::read(home.path().join(name).join("blocks/000000000000")).unwrap();
+    let file =
+        |name: &str| std::fs::read(home.path().join(name).join("blocks/000000000000")).unwrap();
     assert_eq!(file("own"), file("served"));
 }
 
@@ -321,7 +323,10 @@ fn who_goes_in_the_middle_is_told_apart_from_who_is_done() {
     let mut good = server.client();
     good.write_all(&frame(&[15, 0, 1, 0xff])).unwrap();
     assert!(answer(&mut good).is_some());
-    assert_eq!(server.heard.lock().unwrap().iter().filter(|one| one.contains("Refused")).count(), 1);
+    assert_eq!(
+        server.heard.lock().unwrap().iter().filter(|one| one.contains("Refused")).count(),
+        1
+    );
 }
 
 #[test]
@@ -388,7 +393,9 @@ fn who_takes_nothing_is_sent_away() {
 
 #[test]
 fn what_answers_and_is_no_node_is_named() {
-    for said in [b"HTTP/1.1 400 Bad\r\n".as_slice(), b"", &[0, 0, 0, 5, 23, 0, 0, 1, 0], &[0, 0, 0, 0, 16]] {
+    for said in
+        [b"HTTP/1.1 400 Bad\r\n".as_slice(), b"", &[0, 0, 0, 5, 23, 0, 0, 1, 0], &[0, 0, 0, 0, 16]]
+    {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let said = said.to_vec();

@@ -183,7 +183,9 @@ enum After {
 fn serve(folder: &Path, stream: TcpStream) -> After {
     let Some(line) = request(folder, &stream) else { return After::GoOn };
     let (answer, after) = command(folder, &line);
-    _ = (&stream).write_all(format!("HTTP/1.1 200 OK\nContent-length: {}\n\n{answer}", answer.len()).as_bytes());
+    _ = (&stream).write_all(
+        format!("HTTP/1.1 200 OK\nContent-length: {}\n\n{answer}", answer.len()).as_bytes(),
+    );
     after
 }
 
@@ -242,9 +244,12 @@ fn command(folder: &Path, line: &str) -> (String, After) {
     let mut words = line.split(' ');
     let name = words.next().unwrap_or_default();
     let value = |wanted: &str| {
-        line.split(' ').find_map(|word| word.strip_prefix(wanted)?.strip_prefix(':')).map(str::to_owned)
+        line.split(' ')
+            .find_map(|word| word.strip_prefix(wanted)?.strip_prefix(':'))
+            .map(str::to_owned)
     };
-    let mut asked = fs::OpenOptions::new().create(true).append(true).open(folder.join("asked")).unwrap();
+    let mut asked =
+        fs::OpenOptions::new().create(true).append(true).open(folder.join("asked")).unwrap();
     writeln!(asked, "{name}").unwrap();
     let mode = fs::read_to_string(folder.join("mode")).unwrap();
     let failed = |why: &str| format!(r#"{{"status":false,"error":"{why}"}}"#);
@@ -259,16 +264,20 @@ fn command(folder: &Path, line: &str) -> (String, After) {
             (r#"{"status":true,"backup":{"auto":false}}"#.to_owned(), After::GoOn)
         }
         "restore" | "restoresync" => {
-            let Some(file) = value("file") else { return (failed("MISSING PARAM: file"), After::GoOn) };
+            let Some(file) = value("file") else {
+                return (failed("MISSING PARAM: file"), After::GoOn);
+            };
             let password = value("password").unwrap();
             let bytes = fs::read(outside(folder, &file)).unwrap();
-            let Ok(contents) = backup::open(&bytes, &Password::new(password.clone().into()), LIMIT) else {
+            let Ok(contents) = backup::open(&bytes, &Password::new(password.clone().into()), LIMIT)
+            else {
                 // The real node repeats what it was told.
                 return (failed(&format!("no backup: {file} {password}")), After::GoOn);
             };
             if mode == Mode::Hangs.word() {
                 fs::create_dir_all(folder.join("1.0/restore")).unwrap();
-                fs::write(folder.join("1.0/restore/wallet.sql"), contents.section(Section::Wallet)).unwrap();
+                fs::write(folder.join("1.0/restore/wallet.sql"), contents.section(Section::Wallet))
+                    .unwrap();
                 put_raised(folder, &contents);
                 return (r#"{"status":true,"restore":{}}"#.to_owned(), After::Hang);
             }
@@ -359,7 +368,10 @@ fn keys(folder: &Path) -> String {
 
 fn coins(folder: &Path) -> String {
     let tree = tree(folder);
-    let coins: Vec<String> =
-        tree.unspent().iter().map(|coin| format!(r#"{{"coinid":"0x{}"}}"#, hex(&coin.id))).collect();
+    let coins: Vec<String> = tree
+        .unspent()
+        .iter()
+        .map(|coin| format!(r#"{{"coinid":"0x{}"}}"#, hex(&coin.id)))
+        .collect();
     format!(r#"{{"status":true,"response":[{}]}}"#, coins.join(","))
 }
