@@ -37,7 +37,7 @@ use nodekeep_repo::tree::Node;
 use nodekeep_repo::wire::{Decoder, Encoder};
 use nodekeep_store::{PortableHeader, Store};
 
-pub use minima::{minima_archive, minima_backup, minima_mega, minima_wallet};
+pub use minima::{minima_archive, minima_backup, minima_frames, minima_mega, minima_wallet};
 
 /// Fixed keys, and a roster that knows them.
 struct World {

@@ -2,6 +2,7 @@
 
 use nodekeep_nodes::minima::backup::Contents;
 use nodekeep_nodes::minima::coin::CoinProof;
+use nodekeep_nodes::minima::frame::{self, Request};
 use nodekeep_nodes::minima::ibd::Blocks;
 use nodekeep_nodes::minima::mega::{self, Wanted};
 use nodekeep_nodes::minima::txblock::TxBlock;
@@ -65,4 +66,17 @@ pub fn minima_archive(data: &[u8]) {
 pub fn minima_mega(data: &[u8]) {
     let _ = mega::verify(data);
     let _ = mega::proofs(|| Ok(data), &Wanted::default());
+}
+
+/// Frames at a node's main port: requests one after the other until one is none, and an answer with blocks.
+pub fn minima_frames(data: &[u8]) {
+    let mut rest = data;
+    while let Ok(Some(length)) = Request::length(&mut rest) {
+        if Request::read(&mut rest, length).is_err() {
+            break;
+        }
+    }
+    if let Ok(mut blocks) = frame::answer(data) {
+        while let Ok(Some(_)) = blocks.next_block() {}
+    }
 }

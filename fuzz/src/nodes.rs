@@ -73,6 +73,7 @@ fn mark(path: &Path, mark: MarkSource) {
         component: "c".to_owned(),
         mark,
         advance: None,
+        also_in: Vec::new(),
         margin_floor: 0,
     };
     let _ = read(&rule, Site { path, variables: &Variables::new(), state: State::Copy });

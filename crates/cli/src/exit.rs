@@ -222,6 +222,7 @@ fn service_class(error: &Service) -> Class {
         | Service::NoRemedy { .. }
         | Service::NeedsRunning { .. }
         | Service::OnlyInCopy { .. }
+        | Service::NothingCold { .. }
         | Service::NothingToChoose { .. } => Class::Usage,
         Service::NoInstanceKey { .. } => Class::WrongKey,
         Service::Busy { .. } | Service::JobTaken { .. } | Service::DaemonRuns { .. } => {
@@ -230,7 +231,9 @@ fn service_class(error: &Service) -> Class {
         Service::Schedule(ScheduleError::Unknown { .. }) | Service::NoJob { .. } => Class::NotFound,
         Service::Schedule(ScheduleError::Exists { .. }) => Class::WouldOverwrite,
         Service::Schedule(_) => Class::Usage,
-        Service::Rewinds { .. } | Service::Held { .. } => Class::WouldRewind,
+        Service::Rewinds { .. } | Service::OnlyTogether { .. } | Service::Held { .. } => {
+            Class::WouldRewind
+        }
         Service::NoSigner => Class::NotAllowed,
         _ => Class::Failed,
     }
@@ -457,6 +460,9 @@ fn service_hint(error: &Service) -> Option<String> {
         Service::NoSnapshot { .. } => "`nodekeep snapshot list` shows what there is.".to_owned(),
         Service::NotHeld { component, .. } => format!(
             "Take the latest that has it: NODE@latest --component {component}"
+        ),
+        Service::OnlyTogether { component, with } => format!(
+            "Nothing was changed. Restore both: --component {component} --component {with}. If the snapshot has only this one, look at it beside: --as-copy --target DIR"
         ),
         Service::NeedsRunning { component, .. } => format!(
             "Start the node, or restore without --leave-stopped. Or leave it out for now: --skip {component}"

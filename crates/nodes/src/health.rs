@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::command::Program;
+use crate::minima::link::Link;
 use crate::node::Node;
-use crate::profile::{HealthRule, Probe, Variables, fill};
+use crate::profile::{HealthRule, MinimaRule, Probe, Variables, fill};
 
 /// Between two looks at a node that is awaited.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -63,6 +64,7 @@ fn look_by(rule: &HealthRule, variables: &Variables) -> Seen {
         Probe::Tcp { address } => fill(address, variables)
             .map_err(|error| error.to_string())
             .and_then(|address| connect(&address, rule.patience)),
+        Probe::Minima(minima) => answers(minima, variables, rule.patience),
         Probe::Command(line) => Program::of(line, variables)
             .and_then(|program| {
                 let patience = program.patience.min(rule.patience);
@@ -74,6 +76,12 @@ fn look_by(rule: &HealthRule, variables: &Variables) -> Seen {
     let is_well = found.is_ok();
     let detail = found.unwrap_or_else(|reason| reason);
     Seen { name: rule.name.clone(), is_well, detail, took: begun.elapsed() }
+}
+
+fn answers(rule: &MinimaRule, variables: &Variables, patience: Duration) -> Result<String, String> {
+    let link = Link::of(rule, variables).map_err(|error| error.to_string())?;
+    let standing = link.rpc.standing_within(patience).map_err(|error| error.to_string())?;
+    Ok(format!("it answers, and stands at block {}", standing.block))
 }
 
 fn connect(address: &str, patience: Duration) -> Result<String, String> {

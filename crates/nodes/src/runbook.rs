@@ -226,7 +226,7 @@ fn afterwards(text: &mut String, node: &Node) -> Result<()> {
         let how = match &rule.probe {
             Probe::Http { url, .. } => format!("curl -fsS {}", fill(url, &variables)?),
             Probe::Tcp { address } => format!("{} answers", fill(address, &variables)?),
-            Probe::Command(_) => format!("nodekeep health {}", node.name()),
+            Probe::Command(_) | Probe::Minima(_) => format!("nodekeep health {}", node.name()),
         };
         let _ = writeln!(text, "  {:<28} {how}", rule.name);
     }

@@ -9,7 +9,7 @@ use nodekeep_nodes::fence::mark::Origin;
 use nodekeep_nodes::kind::{self, Graft, Others, Reading, With};
 use nodekeep_nodes::manifest::{ComponentRecord, Machine, Manifest, Note, Status, VERSION};
 use nodekeep_nodes::node::Node;
-use nodekeep_nodes::profile::Kind;
+use nodekeep_nodes::profile::{HoldMethod, Kind};
 use nodekeep_nodes::system;
 use nodekeep_repo::backup::{BackupOptions, BackupReport};
 use nodekeep_repo::monitor::Monitor;
@@ -87,7 +87,11 @@ impl Ground<'_> {
         let before = fencing::look_live(node);
         fencing::record(&state, &machine, Origin::Backup, &before)?;
         let carried = fencing::carried(&state, &before)?;
-        let holding = Holding::enter(node, &state);
+        // What only the running node gives is taken before it is stopped.
+        let mut holding = match wish.cold {
+            true => Holding::awaited(node),
+            false => Holding::enter(node, &state),
+        };
         let view = holding.view();
         let capturing =
             Capturing { node, wish, view: &view, memory: &memory, staging: &mut staging };
@@ -98,13 +102,14 @@ impl Ground<'_> {
         if roots.is_empty() {
             return Err(nothing(node, &scene));
         }
+        let mut draft = draft(node, machine, captured_at);
+        // To count, no node is stopped.
+        if wish.cold && !options.dry_run {
+            holding.stop(node, &state)?;
+            draft.hold = HoldMethod::Stop;
+        }
         let back = LookBack::of(node, &scene, since);
-        let teller = Teller::of(
-            draft(node, machine, captured_at),
-            scene.records,
-            scene.parts.clone(),
-            Some(holding),
-        );
+        let teller = Teller::of(draft, scene.records, scene.parts.clone(), Some(holding));
         let teller = Arc::new(Teller { back: Some(back), ..teller });
         let source = NodeSource::new(roots, scene.grafts, scene.parts, teller.attach());
         let mut options = self.options(node, options)?;

@@ -11,6 +11,7 @@ use nodekeep_nodes::kind::{self, Captured, Choice, Graft, Other, Others, Request
 use nodekeep_nodes::manifest::{ComponentRecord, Note, Status};
 use nodekeep_nodes::node::{Located, Node};
 use nodekeep_nodes::profile::{Component, Kind, Variables, fill};
+use nodekeep_nodes::service::Control;
 
 use crate::error::{Error, Result};
 use crate::graft::{Exclusion, Part, Seen};
@@ -34,12 +35,14 @@ pub struct Wish {
     pub skip: Vec<String>,
     /// What of those that can choose.
     pub choice: Choice,
+    /// Whether the node is stopped for those that are whole only then; they are wanted too.
+    pub cold: bool,
 }
 
 impl Wish {
     fn wants(&self, component: &Component) -> bool {
         let name = &component.name;
-        let is_named = self.only.contains(name);
+        let is_named = self.only.contains(name) || (self.cold && component.cold);
         (is_named || (self.only.is_empty() && !component.on_request)) && !self.skip.contains(name)
     }
 
@@ -54,7 +57,15 @@ impl Wish {
                 component: name.clone(),
                 known,
             }),
-            None => self.check_choice(node),
+            None => self.check_cold(node).and_then(|()| self.check_choice(node)),
+        }
+    }
+
+    fn check_cold(&self, node: &Node) -> Result<()> {
+        let is_cold = |component: &Component| component.cold && self.wants(component);
+        match self.cold && !node.profile.components.iter().any(is_cold) {
+            true => Err(Error::NothingCold { node: node.name().to_owned() }),
+            false => Ok(()),
         }
     }
 
@@ -194,6 +205,10 @@ impl Capturing<'_> {
         if lies_somewhere {
             self.outside(record);
         }
+        if component.cold && !self.wish.cold && self.may_run() {
+            let text = "the node may have written to it meanwhile, so that its databases can be torn: --cold stops the node for it";
+            torn(record, "not-cold", text.to_owned());
+        }
         let path = record.path.clone();
         match self.capture_fitting(component, &path, variables, scene) {
             Ok(captured) => take(record, captured, scene, &component.name),
@@ -237,6 +252,12 @@ impl Capturing<'_> {
             captured = self.capture(kind, name, path, variables, scene)?;
         }
         Ok(captured)
+    }
+
+    /// Whether the node runs, or nobody can tell.
+    fn may_run(&self) -> bool {
+        let control = Control::of(self.node, Path::new("/dev/null"));
+        control.and_then(|control| control.is_running()).unwrap_or(None) != Some(false)
     }
 
     /// A snapshot of a file system has nothing of what lies on another.

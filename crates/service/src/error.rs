@@ -202,6 +202,22 @@ pub enum Error {
         /// The component.
         component: String,
     },
+    /// Nothing of the node is copied only while it is stopped.
+    #[error("nothing of the node `{node}` is whole only while it is stopped: leave out --cold")]
+    NothingCold {
+        /// The node.
+        node: String,
+    },
+    /// A component that would run backwards without another.
+    #[error(
+        "`{component}` holds what `{with}` holds, older and unraised: it is put back together with `{with}` alone"
+    )]
+    OnlyTogether {
+        /// The component.
+        component: String,
+        /// The one that raises what must not run backwards.
+        with: String,
+    },
     /// A remedy for a rule that does not need it, or that has no such remedy.
     #[error("`{rule}={remedy}` is no remedy here{}", listed(known))]
     NoRemedy {

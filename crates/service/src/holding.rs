@@ -2,14 +2,20 @@
 //! and the manifest says so.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
+use nodekeep_nodes::health;
 use nodekeep_nodes::hold::{self, Held, HoldError, Journal, Mapping, Mounts, Plan, Site};
 use nodekeep_nodes::hooks::{self, Context};
 use nodekeep_nodes::manifest::Note;
 use nodekeep_nodes::node::Node;
+use nodekeep_nodes::profile::HoldMethod;
 
 use crate::state::NodeState;
+
+/// How long a node that was stopped for a copy may take to be well again.
+const WELL_WITHIN: Duration = Duration::from_secs(180);
 
 /// Where journals, mounts and logs of a node lie in its folder.
 pub fn site(state: &NodeState) -> Site {
@@ -23,6 +29,7 @@ pub struct Holding {
     held: Option<Held>,
     notes: Vec<Note>,
     after: Option<(Node, Context)>,
+    is_cold: bool,
 }
 
 /// Where paths are read while it is held.
@@ -56,16 +63,29 @@ impl View {
 impl Holding {
     /// Runs the hooks before a backup and holds the node.
     pub fn enter(node: &Node, state: &NodeState) -> Self {
+        let mut holding = Self::awaited(node);
+        match hold(node, state) {
+            Ok(held) => holding.held = Some(held),
+            Err(error) => holding.notes.push(Note::new("hold-failed", error.to_string())),
+        }
+        holding
+    }
+
+    /// Runs the hooks before a backup; the node goes on for now.
+    pub fn awaited(node: &Node) -> Self {
         let context = Context { node: node.name().to_owned(), ..Context::default() };
-        let mut notes = hook_notes(hooks::before_backup(node, &context));
-        let held = match hold(node, state) {
-            Ok(held) => Some(held),
-            Err(error) => {
-                notes.push(Note::new("hold-failed", error.to_string()));
-                None
-            }
-        };
-        Self { held, notes, after: Some((node.clone(), context)) }
+        let notes = hook_notes(hooks::before_backup(node, &context));
+        Self { held: None, notes, after: Some((node.clone(), context)), is_cold: false }
+    }
+
+    /// Stops the node, whatever way its profile holds it otherwise.
+    ///
+    /// # Errors
+    /// If it cannot be stopped: what is whole only while it is stopped must not be copied then.
+    pub fn stop(&mut self, node: &Node, state: &NodeState) -> Result<(), HoldError> {
+        self.held = Some(hold(&stopped(node), state)?);
+        self.is_cold = true;
+        Ok(())
     }
 
     /// Where paths are read meanwhile.
@@ -82,6 +102,9 @@ impl Holding {
             None => {}
         }
         if let Some((node, context)) = self.after.take() {
+            if self.is_cold && !notes.iter().any(|note| note.code == "not-running") {
+                notes.extend(unwell(&node));
+            }
             notes.extend(hook_notes(hooks::after_backup(&node, &context)));
         }
         notes
@@ -103,6 +126,20 @@ fn hold(node: &Node, state: &NodeState) -> Result<Held, HoldError> {
     let plan = Plan::of(node, &site, &Mounts::here()?)?;
     let journal = Journal::open(&site.folder, node.name(), site.now)?;
     hold::enter(&plan, journal)
+}
+
+/// The node as one that is held by stopping it.
+pub(crate) fn stopped(node: &Node) -> Node {
+    let mut stopped = node.clone();
+    stopped.profile.hold.method = HoldMethod::Stop;
+    stopped
+}
+
+/// What is not well with a node some time after it was started.
+fn unwell(node: &Node) -> Vec<Note> {
+    let seen = health::wait_until_healthy(node, WELL_WITHIN);
+    let ill = seen.into_iter().filter(|seen| !seen.is_well);
+    ill.map(|seen| Note::new("not-well", format!("{}: {}", seen.name, seen.detail))).collect()
 }
 
 fn hook_notes(result: Result<(), hooks::HookError>) -> Vec<Note> {

@@ -2,6 +2,9 @@
 //!
 //! Everything is checked before the node hears of it; what the node had is backed up first, and given back if the way fails.
 
+mod coins;
+pub mod sync;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -115,11 +118,17 @@ impl<'a> Revival<'a> {
         keep(self.ground, self.node, options)
     }
 
-    /// Brings it back and starts it again.
+    /// Brings it back and starts it again. `earlier` are states of it from snapshots, the newest first: coins that they had and the node
+    /// has not are told.
     ///
     /// # Errors
     /// Before the node has begun: what stands against it. A way that fails later gives back what the node had.
-    pub fn bring(&self, way: &Way<'_>, all: &[SnapshotRecord]) -> Result<Revived> {
+    pub fn bring(
+        &self,
+        way: &Way<'_>,
+        all: &[SnapshotRecord],
+        earlier: &[Contents],
+    ) -> Result<Revived> {
         let state = self.ground.state.of(self.node.name())?;
         let _alone = state.alone(self.node.name())?;
         let mut revived = Revived::default();
@@ -129,7 +138,11 @@ impl<'a> Revival<'a> {
                 let raised = self.raised(contents, all, &mut revived)?;
                 self.give(&raised, *sync, &mut revived)?;
                 self.wake(&mut revived)?;
-                revived.verified = compare_with(&self.link, &raised, Path::new("backup"))?;
+                // It stands, whatever is seen now.
+                match compare_with(&self.link, &raised, Path::new("backup")) {
+                    Ok(verified) => revived.verified = verified,
+                    Err(error) => revived.problems.push(error.to_string()),
+                }
             }
             Way::Archive { file, keys } => {
                 let summary = archive_of(file)?;
@@ -137,18 +150,19 @@ impl<'a> Revival<'a> {
                     .said
                     .push(format!("the archive holds {} blocks, all sound", summary.blocks));
                 self.ends(&before, &mut revived, |link| {
-                    let bytes = fs::read(file).map_err(Error::file(file, "cannot be read"))?;
-                    let parcel = link.send(&bytes, "raw.dat")?;
+                    let opened = fs::File::open(file);
+                    let opened = opened.map_err(Error::file(file, "cannot be read"))?;
+                    let parcel = link.send(opened, "raw.dat")?;
                     Ok(link.rpc.reset(&parcel.inside, keys.as_ref()))
                 })?;
-                self.wake(&mut revived)?;
+                self.wake_with(&before, earlier, &mut revived)?;
             }
             Way::Peer { host, keys } => {
                 peer::blocks(host, peer::From::Nothing)?;
                 self.ends(&before, &mut revived, |link| {
                     Ok(link.rpc.sync_coins(host, keys.as_ref()))
                 })?;
-                self.wake(&mut revived)?;
+                self.wake_with(&before, earlier, &mut revived)?;
             }
         }
         self.record_marks(&mut revived);
@@ -206,7 +220,7 @@ impl<'a> Revival<'a> {
         let sealed = backup::seal(contents, &password).map_err(|source| {
             nodekeep_nodes::error::Error::Minima { path: "backup".into(), source }
         })?;
-        let parcel = self.link.send(&sealed, "bak")?;
+        let parcel = self.link.send(sealed.as_slice(), "bak")?;
         let process = self.link.process();
         let taken = self.link.rpc.take_back_and_sync(&parcel.inside, &password, host);
         revived.said.extend(end(&self.link, process.as_ref(), taken.err())?);
@@ -285,6 +299,20 @@ impl<'a> Revival<'a> {
         Ok(())
     }
 
+    /// The same, and coins that are missing are told.
+    fn wake_with(
+        &self,
+        before: &Contents,
+        earlier: &[Contents],
+        revived: &mut Revived,
+    ) -> Result<()> {
+        self.wake(revived)?;
+        let states: Vec<&Contents> = std::iter::once(before).chain(earlier).collect();
+        let compared = coins::compare(&self.link, &states, &mut revived.verified);
+        revived.problems.extend(compared.err().map(|error| error.to_string()));
+        Ok(())
+    }
+
     /// Where the keys stand now is the truth from here on.
     fn record_marks(&self, revived: &mut Revived) {
         let record = || {
@@ -340,7 +368,11 @@ fn rule_of(node: &Node) -> Result<(&FenceRule, String)> {
     Ok((rule, name))
 }
 
-fn archive_of(file: &Path) -> Result<archive::Summary> {
+/// What an archive holds, every block of it checked.
+///
+/// # Errors
+/// If it is damaged.
+pub fn archive_of(file: &Path) -> Result<archive::Summary> {
     let opened = fs::File::open(file).map_err(Error::file(file, "cannot be read"))?;
     let summary = archive::verify(std::io::BufReader::new(opened));
     Ok(summary

@@ -49,6 +49,7 @@ Examples:
   nodekeep backup guts
   nodekeep backup guts --component consensus
   nodekeep backup board --component applets --select MimsTris
+  nodekeep backup minima --cold
   nodekeep backup ./data --output data.nkb
   nodekeep backup ./data --output monday.nkb --type incremental --base data.nkb
 
@@ -69,6 +70,9 @@ pub struct Backup {
     /// Of an Axon without the encrypted content: the snapshot lists what it lacks, and a restore takes it from others
     #[arg(long, help_heading = "Nodes")]
     skip_chunks: bool,
+    /// Stop the node for what is whole only then, copy that too, and start the node again
+    #[arg(long, help_heading = "Nodes")]
+    cold: bool,
     /// Copy the PATH as what it is: sqlite, rocksdb, leveldb, jsonl, jsonl-chain, git or files; what is plain is recognised without it
     #[arg(long = "kind", value_enum, value_name = "KIND", help_heading = "Nodes")]
     live: Option<Live>,
@@ -209,6 +213,9 @@ impl Backup {
         }
         if !self.select.is_empty() || self.skip_chunks {
             return Err(Error::Options("--select and --skip-chunks are for nodes with applets"));
+        }
+        if self.cold {
+            return Err(Error::Options("--cold stops a node: give its name"));
         }
         refuse_bare_words(&self.paths)?;
         if let Some(kind) = self.live_kind()? {

@@ -17,13 +17,13 @@ pub use self::sections::{read as read_state, write as write_state};
 use super::{Captured, Check, Graft, Outcome, Request, Verified, With};
 use crate::error::{Error, Result};
 use crate::manifest::Note;
-use crate::minima::backup::{self, Contents};
+use crate::minima::backup::{self, Contents, LIMIT};
 use crate::minima::link::{Link, one_time_password};
 use crate::minima::{mega, verify as rules};
 use crate::profile::{MinimaPart, MinimaRule};
 
-/// The largest file that is taken of a node, in bytes, packed and unpacked.
-pub const LARGEST: u64 = 4 << 30;
+/// The largest file with blocks or coins that is taken of a node, in bytes. They are read from end to end and never held in memory.
+pub const LARGEST: u64 = 1 << 40;
 /// What the file with all coins is called in a copy.
 pub const MEGA: &str = "coins.megammr";
 
@@ -65,9 +65,9 @@ pub fn fetch_state(link: &Link) -> Result<Fetched> {
     let parcel = link.parcel("bak")?;
     let is_automatic = link.rpc.back_up(&parcel.inside, &password)?;
     let mut sealed = Vec::new();
-    let read = parcel.open(LARGEST)?.read_to_end(&mut sealed);
+    let read = parcel.open(LIMIT)?.read_to_end(&mut sealed);
     read.map_err(Error::file(&parcel.host, "cannot be read"))?;
-    let contents = backup::open(&sealed, &password, LARGEST)
+    let contents = backup::open(&sealed, &password, LIMIT)
         .map_err(|source| Error::Minima { path: parcel.host.clone(), source })?;
     let verified = rules::contents(&contents, rules::Keys::First(1));
     if let Some(bad) = first_failed(&verified) {

@@ -14,8 +14,6 @@ use super::link::Link;
 use crate::error::{Error, Result};
 use crate::process::Process;
 
-/// How long a node may take to end by itself; it takes about three seconds.
-const ENDS_WITHIN: Duration = Duration::from_secs(60);
 /// How long after each signal.
 const DIES_WITHIN: Duration = Duration::from_secs(20);
 /// Between two looks.
@@ -48,7 +46,7 @@ impl Link {
             Some(process) => !process.is_alive(),
             None => self.rpc.standing().is_err(),
         };
-        if wait_until(is_over, ENDS_WITHIN) {
+        if wait_until(is_over, self.ends_within) {
             return Ok(Ended::ByItself);
         }
         let Some(process) = before else { return Ok(Ended::StillAnswers) };

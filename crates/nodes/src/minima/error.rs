@@ -29,7 +29,9 @@ pub enum Error {
     #[error("the backup is damaged: its end is missing, so it was cut off or copied too early")]
     CutOff,
     /// More than may be unpacked.
-    #[error("it unpacks to more than {limit} bytes, and so much is refused")]
+    #[error(
+        "it has more than {limit} bytes, packed or unpacked, and a backup is held in memory: so much is refused before it is read"
+    )]
     TooLarge {
         /// The most that is allowed.
         limit: u64,

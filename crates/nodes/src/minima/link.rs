@@ -2,9 +2,10 @@
 //! which may be that of a container. So a file has two names, and lies there no longer than it must.
 
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
@@ -30,6 +31,8 @@ pub struct Link {
     pub rpc: Rpc,
     /// The node's `1.0` folder as this machine sees it, if the rule names it.
     pub data: Option<PathBuf>,
+    /// How long it may take to end by itself.
+    pub ends_within: Duration,
     exchange: PathBuf,
     inside: String,
 }
@@ -54,6 +57,7 @@ impl Link {
             data: data.map(PathBuf::from),
             inside: inside.unwrap_or_else(|| exchange.clone()),
             exchange: PathBuf::from(exchange),
+            ends_within: rule.ends_within,
         })
     }
 
@@ -72,14 +76,14 @@ impl Link {
     /// A file that the node reads: private, and of the node's own user.
     ///
     /// # Errors
-    /// If it cannot be written.
-    pub fn send(&self, bytes: &[u8], ending: &str) -> Result<Parcel> {
+    /// If it cannot be read or written.
+    pub fn send(&self, mut from: impl Read, ending: &str) -> Result<Parcel> {
         let parcel = self.parcel(ending)?;
         let failed = |error| Error::file(&parcel.host, "cannot be written")(error);
         let mut options = File::options();
         let mut file =
             options.write(true).create_new(true).mode(0o600).open(&parcel.host).map_err(failed)?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
+        io::copy(&mut from, &mut file).and_then(|_| file.sync_all()).map_err(failed)?;
         give_to_owner_of(&self.exchange, &parcel.host).map_err(failed)?;
         Ok(parcel)
     }
@@ -124,8 +128,10 @@ impl Parcel {
         })?;
         let size = file.metadata().map_err(Error::file(&self.host, "cannot be read"))?.len();
         if size > limit {
-            let reason = format!("it has {size} bytes, and more than {limit} are refused");
-            return Err(Error::Damaged { path: self.host.clone(), reason });
+            let reason = format!(
+                "it has {size} bytes, and more than {limit} are refused before anything is read"
+            );
+            return Err(Error::Unsupported { path: self.host.clone(), reason });
         }
         Ok(file)
     }
@@ -219,6 +225,7 @@ mod tests {
             data: String::new(),
             exchange: text("{data}/exchange"),
             inside: text("{inside}"),
+            ends_within: Duration::from_secs(1),
         }
     }
 
@@ -232,7 +239,7 @@ mod tests {
     fn a_file_has_two_names_and_is_gone_afterwards() {
         let folder = tempfile::tempdir().unwrap();
         let link = Link::of(&rule(), &variables(folder.path(), "/srv/minima/", "")).unwrap();
-        let parcel = link.send(b"bytes", "bak").unwrap();
+        let parcel = link.send(b"bytes".as_slice(), "bak").unwrap();
         let name = parcel.host.file_name().unwrap().to_str().unwrap().to_owned();
         assert_eq!(parcel.inside, format!("/srv/minima/{name}"));
         let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
@@ -257,7 +264,10 @@ mod tests {
     fn what_a_crash_left_is_swept_up_a_day_later() {
         let folder = tempfile::tempdir().unwrap();
         let link = Link::of(&rule(), &variables(folder.path(), "", "")).unwrap();
-        let left = [link.send(b"old", "bak").unwrap(), link.send(b"new", "bak").unwrap()];
+        let left = [
+            link.send(b"old".as_slice(), "bak").unwrap(),
+            link.send(b"new".as_slice(), "bak").unwrap(),
+        ];
         let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(2 * 86_400);
         File::open(&left[0].host).unwrap().set_modified(long_ago).unwrap();
         fs::write(folder.path().join("exchange/mine.bak"), b"x").unwrap();

@@ -47,7 +47,15 @@ impl Rpc {
     /// # Errors
     /// See [`RpcError`].
     pub fn standing(&self) -> Result<Standing> {
-        let answer = self.call(&Call::new("status"), SHORT)?;
+        self.standing_within(SHORT)
+    }
+
+    /// The same, with less patience.
+    ///
+    /// # Errors
+    /// See [`RpcError`].
+    pub fn standing_within(&self, patience: Duration) -> Result<Standing> {
+        let answer = self.call(&Call::new("status"), patience)?;
         let text = |pointer: &str| match answer.pointer(pointer) {
             Some(Value::String(text)) => text.clone(),
             Some(other) => other.to_string(),

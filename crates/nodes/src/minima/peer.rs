@@ -1,32 +1,17 @@
 //! What one node asks of another at its main port: a frame with a length, a type and a payload, and one like it back. No greeting.
 
-use std::io::{self, BufReader, Read, Take, Write as _};
+use std::io::{self, BufReader, Take, Write as _};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
 use super::error::Error as FormatError;
+use super::frame::{self, Request};
 use super::ibd::Blocks;
-use super::number::Number;
 use super::store::BlockStore;
-use super::wire::{Reader, Write};
 use crate::error::{Error, Result};
-
-/// Types of frames.
-pub(super) mod frame {
-    /// Asks for blocks of the archive.
-    pub const ARCHIVE_REQUEST: u8 = 15;
-    /// Blocks of the archive.
-    pub const ARCHIVE_DATA: u8 = 16;
-    /// Asks for the coins of addresses and keys, and the recent chain.
-    pub const MEGA_REQUEST: u8 = 22;
-    /// These.
-    pub const MEGA_DATA: u8 = 23;
-}
 
 /// How long a peer may take to be reached, and to go on.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The largest answer, in bytes.
-const LARGEST: u64 = 1 << 30;
 /// How often stored blocks that a peer does not know are dropped before it is taken for another chain.
 const MOST_CUTS: u64 = 8;
 
@@ -58,16 +43,7 @@ pub fn blocks(host: &str, from: From) -> Result<Blocks<BufReader<Take<TcpStream>
     let lost = |source: io::Error| Error::Peer { host: host.to_owned(), source };
     let mut stream = connect(host).map_err(lost)?;
     stream.write_all(&request(from)).map_err(lost)?;
-    let mut head = [0; 5];
-    stream.read_exact(&mut head).map_err(lost)?;
-    let [length @ .., kind] = head;
-    let length = u64::from(u32::from_be_bytes(length));
-    if kind != frame::ARCHIVE_DATA || length == 0 || length > LARGEST {
-        let why = "what answers there is no Minima node, or one that gives no archive";
-        return Err(lost(io::Error::new(io::ErrorKind::InvalidData, why)));
-    }
-    let rest = BufReader::new(stream.take(length - 1));
-    Blocks::begin(Reader::new(rest)).map_err(|error| told(host, error))
+    frame::answer(stream).map_err(|error| told(host, error))
 }
 
 /// Brings a store up to what a peer has. Everything is checked; a run is written when it is whole.
@@ -137,18 +113,17 @@ fn connect(host: &str) -> io::Result<TcpStream> {
 }
 
 fn request(from: From) -> Vec<u8> {
-    let mut payload = vec![frame::ARCHIVE_REQUEST];
-    match from {
-        // -1 in one byte.
-        From::Nothing => payload.raw(&[0, 1, 0xff]),
-        From::Beginning => payload.number(&Number::from(0)),
-        From::Block(number) => payload.whole(number),
-    };
-    let mut request = Vec::new();
-    request.data(&payload);
-    request
+    Request::of_blocks(match from {
+        From::Nothing => None,
+        From::Beginning => Some(0),
+        From::Block(number) => Some(number),
+    })
 }
 
+/// A connection that broke is no damage of what came through it.
 fn told(host: &str, source: FormatError) -> Error {
-    Error::Minima { path: host.into(), source }
+    match source {
+        FormatError::Io(source) => Error::Peer { host: host.to_owned(), source },
+        source => Error::Minima { path: host.into(), source },
+    }
 }

@@ -3,25 +3,21 @@
 //! Memory is bounded: so many clients at once, requests of so many bytes, answers that are streamed from files or cut at a size.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write as _};
+use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::address::Address;
 use super::error::Error as FormatError;
+use super::frame::{self, BadFrame, Request};
 use super::mega::{self, Wanted};
-use super::peer::frame;
+use super::paced::Paced;
 use super::store::RUN;
 use super::supply::{Coins, Supply};
-use super::wire::{Hash, Reader, Write};
+use super::wire::Write;
 use crate::error::Error;
 
-/// The largest request, in bytes: some ten thousand addresses.
-const LARGEST_REQUEST: u32 = 1 << 20;
-/// Addresses and keys in one request.
-const MOST_WANTED: u64 = 1 << 14;
 /// The version of an answer with coins.
 const MEGA_VERSION: u64 = 2;
 /// Between two looks for a client.
@@ -32,15 +28,22 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct Limits {
     /// How many at once.
     pub clients: usize,
-    /// How long each may be silent, or take nothing.
+    /// How long each may be silent between two requests, and how long a request may take to come in.
     pub patience: Duration,
+    /// The slowest that an answer may be taken, in bytes a second, after the same patience.
+    pub slowest: u64,
     /// Blocks in an answer end at this size, in bytes, after the first.
     pub answer_bytes: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { clients: 8, patience: Duration::from_secs(60), answer_bytes: 16 << 20 }
+        Self {
+            clients: 8,
+            patience: Duration::from_secs(60),
+            slowest: 16 << 10,
+            answer_bytes: 16 << 20,
+        }
     }
 }
 
@@ -62,8 +65,8 @@ pub enum Event {
 enum Refusal {
     #[error("{0}")]
     Nonsense(&'static str),
-    #[error("it sent what no node sends: {0}")]
-    Format(#[from] super::wire::WireError),
+    #[error("{0}")]
+    Frame(#[from] BadFrame),
     #[error("{0}")]
     Damaged(#[from] FormatError),
     #[error("{0}")]
@@ -126,83 +129,54 @@ impl Client<'_> {
     /// Answers one request after the other until it goes.
     fn serve(&mut self, monitor: &impl Fn(Event)) -> Result<(), Refusal> {
         self.stream.set_nonblocking(false)?;
-        self.stream.set_read_timeout(Some(self.limits.patience))?;
-        self.stream.set_write_timeout(Some(self.limits.patience))?;
         while let Some(request) = self.request()? {
             monitor(self.answer(&request)?);
         }
         Ok(())
     }
 
-    /// The next request: its type and payload. `None` if there is none.
-    fn request(&mut self) -> Result<Option<Vec<u8>>, Refusal> {
-        let mut length = [0; 4];
-        match self.stream.read_exact(&mut length) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            read => read?,
-        }
-        let length = u32::from_be_bytes(length);
-        if length == 0 || length > LARGEST_REQUEST {
-            return Err(Refusal::Nonsense("it does not speak as nodes do"));
-        }
-        let mut request = Vec::new();
-        (&self.stream).take(length.into()).read_to_end(&mut request)?;
-        if request.len() as u64 != u64::from(length) {
-            return Err(Refusal::Nonsense("it went in the middle of a request"));
-        }
-        Ok(Some(request))
+    /// The next request. `None` if there is none.
+    fn request(&mut self) -> Result<Option<Request>, Refusal> {
+        let mut waiting = Paced::new(&self.stream, self.limits.patience);
+        let Some(length) = Request::length(&mut waiting)? else { return Ok(None) };
+        let mut coming = Paced::new(&self.stream, self.limits.patience);
+        Ok(Some(Request::read(&mut coming, length)?))
     }
 
-    fn answer(&mut self, request: &[u8]) -> Result<Event, Refusal> {
-        let Some((kind, payload)) = request.split_first() else {
-            return Err(Refusal::Nonsense("its request is empty"));
-        };
-        let mut reader = Reader::new(payload);
-        match *kind {
-            frame::ARCHIVE_REQUEST => {
-                let number = reader.number("the first block")?;
-                reader.end()?;
-                match number.is_negative() {
-                    true => self.send_blocks(None).map(|_| Event::Asked(self.from)),
-                    false => {
-                        let from = number
-                            .to_u64()
-                            .ok_or(Refusal::Nonsense("the block it wants has no whole number"))?;
-                        let sent = self.send_blocks(Some(from))?;
-                        Ok(Event::Blocks(self.from, from, sent))
-                    }
-                }
+    fn answer(&mut self, request: &Request) -> Result<Event, Refusal> {
+        match request {
+            Request::Ping => self.send_blocks(None).map(|_| Event::Asked(self.from)),
+            Request::Blocks(from) => {
+                let sent = self.send_blocks(Some(*from))?;
+                Ok(Event::Blocks(self.from, *from, sent))
             }
-            frame::MEGA_REQUEST => {
-                let wanted = wanted(&mut reader)?;
+            Request::Coins(wanted) => {
                 let coins = self.supply.coins.as_ref();
                 let coins = coins.ok_or(Refusal::Nonsense(
                     "it asks for coins, and only blocks are served here: serve a .megammr",
                 ))?;
-                let sent = self.send_coins(coins, &wanted)?;
+                let sent = self.send_coins(coins, wanted)?;
                 Ok(Event::Coins(self.from, sent))
             }
-            _ => Err(Refusal::Nonsense("it asks for what is not served here")),
         }
+    }
+
+    /// For an answer of so many bytes.
+    fn pace(&self, bytes: u64) -> Paced<'_> {
+        let room = Duration::from_secs(bytes / self.limits.slowest.max(1));
+        Paced::new(&self.stream, self.limits.patience.saturating_add(room))
     }
 
     /// Blocks from a number on, as many as fit; with the cascade before the first. `None`: nothing, as an answer.
     fn send_blocks(&mut self, from: Option<u64>) -> Result<usize, Refusal> {
         let mut payload = vec![frame::ARCHIVE_DATA];
-        let mut blocks = match from {
+        let blocks = match from {
             None => Vec::new(),
             Some(from) => {
                 let most = usize::try_from(RUN).unwrap_or(usize::MAX);
-                self.supply.blocks.from(from, most)?
+                self.supply.blocks.from(from, most, self.limits.answer_bytes)?
             }
         };
-        let mut size = 0;
-        let fits = blocks.iter().take_while(|block| {
-            size += block.bytes.len();
-            size <= self.limits.answer_bytes
-        });
-        let count = fits.count().max(1).min(blocks.len());
-        blocks.truncate(count);
         let cascade = if from == Some(0) { self.supply.blocks.cascade()? } else { None };
         payload.bool(cascade.is_some());
         payload.raw(&cascade.unwrap_or_default()).whole(blocks.len() as u64);
@@ -211,8 +185,9 @@ impl Client<'_> {
         });
         let mut head = Vec::new();
         head.raw(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_be_bytes());
-        self.stream.write_all(&head)?;
-        self.stream.write_all(&payload)?;
+        let mut to = self.pace(payload.len() as u64);
+        to.write_all(&head)?;
+        to.write_all(&payload)?;
         Ok(blocks.len())
     }
 
@@ -231,7 +206,7 @@ impl Client<'_> {
         let length = head.len() as u64 + chain + tail.len() as u64;
         let length = u32::try_from(length)
             .map_err(|_| Refusal::Nonsense("the answer would be larger than a frame can be"))?;
-        let mut to = BufWriter::new(&self.stream);
+        let mut to = BufWriter::new(self.pace(length.into()));
         to.write_all(&length.to_be_bytes())?;
         to.write_all(&head)?;
         let sent = io::copy(&mut coins.chain()?.take(chain), &mut to)?;
@@ -242,21 +217,4 @@ impl Client<'_> {
         to.flush()?;
         Ok(proofs.len())
     }
-}
-
-fn wanted(reader: &mut Reader<&[u8]>) -> Result<Wanted, Refusal> {
-    if reader.whole("the version")? != 1 {
-        return Err(Refusal::Nonsense("it asks in a way that is not known"));
-    }
-    let addresses = reader.list("the number of addresses", MOST_WANTED, whole_hash)?;
-    let publics = reader.list("the number of keys", MOST_WANTED, whole_hash)?;
-    reader.end()?;
-    let addresses: Vec<Address> = addresses.into_iter().map(Address).collect();
-    Ok(Wanted::new(&addresses, &publics))
-}
-
-fn whole_hash(reader: &mut Reader<&[u8]>) -> super::wire::Result<Hash> {
-    let bytes = reader.data("an address or a key", 64)?;
-    let bytes: Result<[u8; 32], _> = bytes.as_slice().try_into();
-    bytes.map(Hash).map_err(|_| reader.invalid("an address or a key", "it has not 32 bytes"))
 }

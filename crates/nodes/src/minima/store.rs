@@ -73,20 +73,26 @@ impl BlockStore {
         replace(&self.folder.join(CASCADE), bytes)
     }
 
-    /// At most so many blocks from a number on.
+    /// At most so many blocks from a number on, and at most so many bytes of them after the first.
     ///
     /// # Errors
     /// If a run cannot be read or is damaged.
-    pub fn from(&self, number: u64, most: usize) -> Result<Vec<Block>> {
-        let mut blocks = Vec::new();
+    pub fn from(&self, number: u64, most: usize, bytes: usize) -> Result<Vec<Block>> {
+        let mut blocks: Vec<Block> = Vec::new();
+        let mut size = 0;
         for (_, path) in self.runs()?.into_iter().filter(|(start, _)| start + RUN > number) {
-            let run = read_run(&path)?;
-            blocks.extend(run.into_iter().filter(|block| block.block.header().number >= number));
-            if blocks.len() >= most {
-                break;
+            for block in Run::open(&path)? {
+                let block = block?;
+                if block.block.header().number < number {
+                    continue;
+                }
+                size += block.bytes.len();
+                if blocks.len() >= most || (size > bytes && !blocks.is_empty()) {
+                    return Ok(blocks);
+                }
+                blocks.push(block);
             }
         }
-        blocks.truncate(most);
         Ok(blocks)
     }
 
@@ -101,8 +107,10 @@ impl BlockStore {
             return Ok(extent);
         };
         let number = |block: &Block| block.block.header().number;
-        extent.first = read_run(first)?.first().map(number);
-        extent.last = read_run(last)?.last().map(|block| Last::from(block.block.header()));
+        extent.first = Run::open(first)?.next().transpose()?.as_ref().map(number);
+        let mut last = Run::open(last)?;
+        extent.last = last
+            .try_fold(None, |_, block| Ok::<_, Error>(Some(Last::from(block?.block.header()))))?;
         if let (Some(first), Some(last)) = (extent.first, extent.last) {
             extent.blocks = (last.number + 1).saturating_sub(first);
         }
@@ -117,7 +125,8 @@ impl BlockStore {
         let mut extent = Extent { cascade: self.cascade_tip()?, ..Extent::default() };
         let mut before = extent.cascade;
         for (_, path) in self.runs()? {
-            for block in read_run(&path)? {
+            for block in Run::open(&path)? {
+                let block = block?;
                 follows(before, &block)
                     .map_err(|source| Error::Minima { path: path.clone(), source })?;
                 extent.first.get_or_insert(block.block.header().number);
@@ -259,16 +268,29 @@ pub fn follows(before: Option<Last>, block: &Block) -> std::result::Result<(), F
     }
 }
 
-fn read_run(path: &Path) -> Result<Vec<Block>> {
-    let bad = |source| Error::Minima { path: path.to_owned(), source };
-    let file = File::open(path).map_err(Error::file(path, "cannot be read"))?;
-    let length = file.metadata().map_err(Error::file(path, "cannot be read"))?.len();
-    let mut reader = Reader::new(BufReader::new(file));
-    let mut blocks = Vec::new();
-    while reader.at() < length {
-        blocks.push(next(&mut reader).map_err(bad)?);
+/// The blocks of a run, one after the other.
+struct Run<'a> {
+    path: &'a Path,
+    reader: Reader<BufReader<File>>,
+    length: u64,
+}
+
+impl<'a> Run<'a> {
+    fn open(path: &'a Path) -> Result<Self> {
+        let file = File::open(path).map_err(Error::file(path, "cannot be read"))?;
+        let length = file.metadata().map_err(Error::file(path, "cannot be read"))?.len();
+        Ok(Self { path, reader: Reader::new(BufReader::new(file)), length })
     }
-    Ok(blocks)
+}
+
+impl Iterator for Run<'_> {
+    type Item = Result<Block>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let is_more = self.reader.at() < self.length;
+        let bad = |source| Error::Minima { path: self.path.to_owned(), source };
+        is_more.then(|| next(&mut self.reader).map_err(bad))
+    }
 }
 
 /// The next block, looked at alone.

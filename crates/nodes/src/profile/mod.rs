@@ -129,6 +129,8 @@ pub struct Component {
     pub identity: bool,
     /// Whether it is captured only when it is named: it repeats, in another form, what others hold.
     pub on_request: bool,
+    /// Whether it is whole only while the node is stopped: `--cold` captures it, and stops the node for it.
+    pub cold: bool,
 }
 
 /// Something in a component with a kind of its own.
@@ -327,6 +329,8 @@ pub struct MinimaRule {
     pub exchange: String,
     /// The same as the node sees it; empty: under the same name.
     pub inside: String,
+    /// How long it may take to end by itself after it took something; one that hangs for longer is ended.
+    pub ends_within: Duration,
 }
 
 /// A command of a profile, with placeholders.
@@ -432,6 +436,8 @@ pub enum Probe {
     },
     /// A command succeeds.
     Command(Line),
+    /// A Minima node answers, with its password if it has one.
+    Minima(MinimaRule),
 }
 
 /// State that must never run backwards.
@@ -445,6 +451,8 @@ pub struct FenceRule {
     pub kind: FenceKind,
     /// The component that holds it.
     pub component: String,
+    /// Components that hold it too, where it can be neither read nor raised: they are put back together with `component` alone.
+    pub also_in: Vec<String>,
     /// How the mark is read.
     pub mark: MarkSource,
     /// How a restored copy is brought to a higher mark, where the mark's source does not tell by itself.

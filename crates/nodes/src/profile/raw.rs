@@ -111,6 +111,8 @@ struct RawComponent {
     identity: bool,
     #[serde(default)]
     on_request: bool,
+    #[serde(default)]
+    cold: bool,
 }
 
 #[derive(Deserialize)]
@@ -145,6 +147,7 @@ struct RawOptions {
     data: Option<String>,
     exchange: Option<String>,
     inside: Option<String>,
+    ends_within_secs: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -221,6 +224,8 @@ struct RawHealth {
     advances_within_secs: Option<u64>,
     tcp: Option<String>,
     command: Option<RawLine>,
+    /// The component whose options say how the node is reached.
+    minima: Option<String>,
     patience_secs: Option<u64>,
 }
 
@@ -231,6 +236,8 @@ struct RawFence {
     about: String,
     kind: FenceKind,
     component: String,
+    #[serde(default)]
+    also_in: Vec<String>,
     mark: RawMark,
     advance: Option<RawLine>,
     #[serde(default)]

@@ -126,11 +126,30 @@ impl Plan {
     /// Refuses what stands against it and was not answered.
     ///
     /// # Errors
-    /// [`Error::Held`], [`Error::Rewinds`], [`Error::NeedsRunning`].
+    /// [`Error::Held`], [`Error::Rewinds`], [`Error::OnlyTogether`], [`Error::NeedsRunning`].
     pub fn refuse(&self, node: &Node, wish: &Wish) -> Result<()> {
         fencing::refuse_held(node.name(), &self.claim)?;
         decided(&self.verdict, wish)?;
+        self.refuse_alone(node, wish)?;
         self.refuse_stopped(node, wish)
+    }
+
+    /// What would run backwards unseen is put back together with what raises it.
+    fn refuse_alone(&self, node: &Node, wish: &Wish) -> Result<()> {
+        let is_in = |name: &str| {
+            let mut placed = self.placements.iter().flat_map(|placement| &placement.components);
+            let mut given = self.given.iter().map(|given| &given.component);
+            placed.any(|placed| placed == name) || given.any(|given| given == name)
+        };
+        let mut rules = node.profile.fence.iter().filter(|rule| !is_in(&rule.component));
+        let alone = rules.find_map(|rule| {
+            let component = rule.also_in.iter().find(|other| is_in(other))?;
+            Some(Error::OnlyTogether { component: component.clone(), with: rule.component.clone() })
+        });
+        match alone.filter(|_| wish.accept_rollback.is_none()) {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     /// What the running node takes needs a node that runs in the end.
@@ -256,8 +275,12 @@ impl Ground<'_> {
         restored: &mut Restored,
     ) -> Result<Instant> {
         // On a bare machine there is nothing to stop.
-        let is_there = work.0.stops() && self.live(back.node).is_some();
-        let stopped = is_there && back.stop()?;
+        let live = self.live(back.node).filter(|_| work.0.stops());
+        if let Some(live) = &live {
+            // Some state only a running node tells.
+            self.record_true(back.node, &work.0.verdict, live)?;
+        }
+        let stopped = live.is_some() && back.stop()?;
         let down = Instant::now();
         match self.switch(back.node, snapshot, all, back.wish, work, restored) {
             Ok(()) => Ok(down),

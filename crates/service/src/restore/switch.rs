@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use nodekeep_nodes::fence::journal::Decision;
-use nodekeep_nodes::fence::judge::{Ruling, Verdict};
+use nodekeep_nodes::fence::judge::{Finding, Ruling, Verdict};
 use nodekeep_nodes::fence::look::Look;
 use nodekeep_nodes::fence::mark::{At, Origin};
 use nodekeep_nodes::fence::read::{Site, State as Lying};
@@ -70,14 +70,27 @@ impl Ground<'_> {
         wish: &Wish,
     ) -> Result<Verdict> {
         let state = self.state.of(node.name())?;
-        let machine = self.state.machine(&self.host)?;
         let live: Option<Look> = self.live(node);
-        if let Some(live) = &live {
-            fencing::record(&state, &machine, Origin::Restore, live)?;
-        }
         let recorded = Recorded::of(&state, node.name(), all)?;
         let wants = |component: &str| wish.wants(component);
-        Ok(fencing::verdict(node, &recorded, snapshot, live.as_ref(), wants))
+        let verdict = fencing::verdict(node, &recorded, snapshot, live.as_ref(), wants);
+        if let Some(live) = &live {
+            self.record_true(node, &verdict, live)?;
+        }
+        Ok(verdict)
+    }
+
+    /// Records what the live state says, but for rules of which it is not the state that was in use last.
+    pub(super) fn record_true(&self, node: &Node, verdict: &Verdict, live: &Look) -> Result<()> {
+        let state = self.state.of(node.name())?;
+        let machine = self.state.machine(&self.host)?;
+        let is_doubtful = |rule: &str| {
+            let mut rulings = verdict.rulings.iter().filter(|ruling| ruling.rule == rule);
+            rulings.any(|ruling| matches!(ruling.finding, Finding::Unknown(_)))
+        };
+        let rules = live.0.iter().filter(|(rule, _)| !is_doubtful(rule));
+        let live = Look(rules.map(|(rule, seen)| (rule.clone(), seen.clone())).collect());
+        fencing::record(&state, &machine, Origin::Restore, &live)
     }
 
     fn apply_remedies(

@@ -7,6 +7,7 @@ mod fleet;
 mod giving;
 mod lab;
 mod live;
+mod minima;
 mod notify;
 mod restore;
 mod schedule;

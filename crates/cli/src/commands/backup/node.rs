@@ -100,7 +100,7 @@ impl Backup {
             _ => {}
         }
         let choice = Choice { select: self.select.clone(), skip_chunks: self.skip_chunks };
-        Ok(Wish { only, skip, choice })
+        Ok(Wish { only, skip, choice, cold: self.cold })
     }
 }
 

@@ -46,13 +46,8 @@ impl PasswordFrom {
     /// Opens a backup: with the password that is given, or with none, or with one that is asked for.
     pub fn open(&self, app: &App, path: &Path) -> Result<Opened> {
         let file = read(path)?;
-        self.open_bytes(app, path, &file)
-    }
-
-    /// The same of a file that was read already.
-    pub fn open_bytes(&self, app: &App, path: &Path, file: &[u8]) -> Result<Opened> {
         let opened = |password: &Password| {
-            let contents = backup::open(file, password, LIMIT)?;
+            let contents = backup::open(&file, password, LIMIT)?;
             Ok(Opened { contents, is_protected: !password.is_none() })
         };
         let wrong = |error| Error::Minima { path: path.to_owned(), error };

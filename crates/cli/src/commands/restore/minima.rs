@@ -1,17 +1,17 @@
 //! `nodekeep restore NODE --from …` and `--sync HOST` of a Minima node: from a backup of its own, from an archive, from a peer.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use jiff::Timestamp;
 use nodekeep_nodes::kind::minima::read_state;
-use nodekeep_nodes::minima::backup::{Contents, Section};
-use nodekeep_nodes::minima::chain::Tree;
+use nodekeep_nodes::minima::backup::Contents;
 use nodekeep_nodes::minima::live::NewKeys;
 use nodekeep_nodes::minima::phrase::Phrase;
-use nodekeep_nodes::minima::wire::Reader;
 use nodekeep_service::drill::in_sandbox;
 use nodekeep_service::find::NodeSnapshot;
-use nodekeep_service::minima::{Revival, Revived, Way, state_of};
+use nodekeep_service::minima::{Revival, Revived, Way, archive_of, state_of, sync};
 use nodekeep_service::restore::place::{bring_all, placements};
 use serde_json::json;
 
@@ -25,9 +25,6 @@ use crate::refs::{self, Reference};
 use crate::render;
 use crate::session::{App, Need};
 use crate::target::{self, Target};
-
-/// A node asks nobody for blocks if its chain is younger, in milliseconds.
-const YOUNG_MS: u64 = 2 * 24 * 3600 * 1000;
 
 /// What was given after --from.
 enum Source {
@@ -64,14 +61,14 @@ impl Restore {
         let ground = nodes::ground(app, &state, &opened.repository, &progress)?;
         let revival = Revival::of(&ground, &node)?;
         let keys = self.new_keys(&revival, &all, phrase.as_ref())?;
-        let sync = self.sync.as_deref().filter(|_| self.wants_sync(app, &source));
+        let sync = self.chosen_sync(app, &source)?;
         let file = Path::new(self.from.as_deref().unwrap_or_default());
         let way = match &source {
             Source::Backup(contents) => Way::Backup { contents, sync },
             Source::Archive => Way::Archive { file, keys },
             Source::Peer => Way::Peer { host: self.from.as_deref().unwrap_or_default(), keys },
         };
-        app.output.say(self.told(&name, &way))?;
+        app.output.say(self.told(&name, &way)?)?;
         if self.dry_run {
             progress.close();
             return app.output.document(&json!({ "node": name, "dry_run": true }));
@@ -81,7 +78,8 @@ impl Restore {
         let kept = revival.keep(&Default::default())?;
         let kept = kept.report.snapshot.map_or(String::new(), |id| id.short());
         app.output.say(format!("What it has now is in snapshot {kept}."))?;
-        let revived = revival.bring(&way, &all)?;
+        let earlier = self.earlier(app, &name, &way);
+        let revived = revival.bring(&way, &all, &earlier)?;
         progress.close();
         tell(app, &name, &revived)
     }
@@ -92,11 +90,10 @@ impl Restore {
         };
         let path = Path::new(from);
         if path.is_file() {
-            let begin = std::fs::read(path).map_err(Error::file(path, "read"))?;
             // An archive is gzip; a backup begins with the length of its salt.
-            return Ok(match begin.starts_with(&[0x1f, 0x8b]) {
+            return Ok(match is_packed(path)? {
                 true => Source::Archive,
-                false => Source::Backup(self.password.open_bytes(app, path, &begin)?.contents),
+                false => Source::Backup(self.password.open(app, path)?.contents),
             });
         }
         let port = from.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
@@ -150,20 +147,38 @@ impl Restore {
         Ok(Some(NewKeys { phrase, keys: self.keys, uses }))
     }
 
-    /// The node itself decides by the age of the chain; it is said before.
-    fn wants_sync(&self, app: &App, source: &Source) -> bool {
-        let Source::Backup(contents) = source else { return false };
-        let tree = Tree::read(&mut Reader::new(contents.section(Section::ChainTree)));
-        let tip_ms = tree.ok().and_then(|tree| tree.tip().map(|tip| tip.header.time_ms));
+    /// Whether blocks are taken from the host. The node itself decides by the age of the chain; which it is, is said before.
+    fn chosen_sync(&self, app: &App, source: &Source) -> Result<Option<&str>> {
+        let Source::Backup(contents) = source else { return Ok(None) };
         let now_ms = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
-        let is_old = tip_ms.is_none_or(|tip| now_ms.saturating_sub(tip) >= YOUNG_MS);
-        if !is_old {
-            app.output.remark("The backup's chain is younger than two days: the node catches up by itself, and --sync is not needed.");
-        }
-        is_old
+        let host = self.sync.as_deref();
+        let advice = sync::advise(contents, host, now_ms)?;
+        let chosen = host.filter(|_| advice.asks);
+        let choice = match (host, chosen) {
+            (Some(_), Some(host)) => format!("so it is restored, and blocks come from {host}"),
+            (Some(_), None) => {
+                "so it is restored alone: a node asks nobody if its chain is younger than two days, and catches up by itself".to_owned()
+            }
+            (None, _) if advice.asks => {
+                "so that the node may not catch up by itself: --sync HOST:PORT brings later blocks".to_owned()
+            }
+            (None, _) => return Ok(None),
+        };
+        app.output.say(format!("{advice}: {choice}."))?;
+        Ok(chosen)
     }
 
-    fn told(&self, name: &str, way: &Way<'_>) -> String {
+    /// States from the node's snapshots, to tell which coins are missing. Without any nothing can be told.
+    fn earlier(&self, app: &App, name: &str, way: &Way<'_>) -> Vec<Contents> {
+        match way {
+            Way::Backup { .. } => Vec::new(),
+            Way::Archive { .. } | Way::Peer { .. } => {
+                self.of_snapshot(app, name).into_iter().collect()
+            }
+        }
+    }
+
+    fn told(&self, name: &str, way: &Way<'_>) -> Result<String> {
         let (from, keys) = match way {
             Way::Backup { sync: None, .. } => ("a backup, checked".to_owned(), None),
             Way::Backup { sync: Some(host), .. } => {
@@ -176,12 +191,35 @@ impl Restore {
         };
         let keys =
             keys.map(|keys| format!("made anew from the words, each from {} uses on", keys.uses));
-        render::fields(&[
+        Ok(render::fields(&[
             ("node", name.to_owned()),
             ("from", from),
             ("keys", keys.unwrap_or_else(|| "as they are".to_owned())),
-        ])
+            ("coins", coins_of(way)?),
+        ]))
     }
+}
+
+/// Which coins come back; of an archive only those of its blocks.
+fn coins_of(way: &Way<'_>) -> Result<String> {
+    Ok(match way {
+        Way::Backup { .. } => "those of the backup".to_owned(),
+        Way::Peer { .. } => "those that this node knows; they are compared afterwards".to_owned(),
+        Way::Archive { file, .. } => match archive_of(file)?.first {
+            Some(first) if first > 1 => format!(
+                "those of blocks {first} and later: older ones that were not spent since do NOT come back from this archive"
+            ),
+            _ => "those of all blocks; they are compared afterwards".to_owned(),
+        },
+    })
+}
+
+/// Whether a file is packed with gzip.
+fn is_packed(path: &Path) -> Result<bool> {
+    let mut begin = Vec::new();
+    let file = File::open(path).map_err(Error::file(path, "read"))?;
+    file.take(2).read_to_end(&mut begin).map_err(Error::file(path, "read"))?;
+    Ok(begin == [0x1f, 0x8b])
 }
 
 fn tell(app: &App, name: &str, revived: &Revived) -> Result<()> {

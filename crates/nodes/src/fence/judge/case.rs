@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::compare::{is_empty, lower_numbers, lower_signatures, lower_signed, raise};
+use super::compare::{is_empty, is_unused, lower_numbers, lower_signatures, lower_signed, raise};
 use super::{Doubt, Finding, Gap, Rewind, Ruling, Step};
 use crate::fence::known::{Known, Record};
 use crate::fence::look::{Look, Seen};
@@ -13,6 +13,10 @@ use crate::profile::{FenceKind, FenceRule, MarkSource};
 /// Why a live state that was read does not count.
 const BEHIND: &str =
     "the live state is behind what was recorded, so it is not the one that was in use last";
+
+/// Why the wallet of a running node does not count.
+const STRANGER: &str =
+    "the node that runs now has another wallet: what the lost one has signed since is unknown";
 
 /// One rule and what it is judged by.
 pub(super) struct Case<'a> {
@@ -26,15 +30,19 @@ type Values = BTreeMap<Place, Value>;
 
 impl Case<'_> {
     pub(super) fn judge(&self, snapshot: &Look, live: Option<&Look>) -> Ruling {
-        let (live, why_not) = self.live(live);
-        let is_live = why_not.is_none();
         let (held, unreadable) = match snapshot.of(&self.rule.name) {
             Some(Seen::Read(marks)) => (self.values(marks), None),
             Some(Seen::Absent(_)) => (Values::new(), None),
             Some(Seen::Unreadable(reason)) => (Values::new(), Some(reason.clone())),
             None => (Values::new(), Some("the snapshot's state was not looked at".to_owned())),
         };
-        let highest = self.highest(&held, live.as_ref());
+        let (live, why_not) = self.live(live, &held);
+        let is_live = why_not.is_none();
+        let mut highest = self.highest(&held, live.as_ref());
+        if self.is_wallet() && is_live {
+            // A key that never signed does no harm if the node makes it again.
+            highest.retain(|place, value| held.contains_key(place) || !is_unused(value));
+        }
         let rewinds = self.rewinds(&highest, &held);
         let is_nothing = self.is_safe_without() && held.values().all(is_empty);
         let (finding, targets) = match (unreadable, why_not) {
@@ -55,9 +63,8 @@ impl Case<'_> {
 
     fn ruling(&self, finding: Finding, targets: Vec<Mark>, is_live: bool) -> Ruling {
         let is_clear = finding == Finding::Clear;
-        let is_wallet = matches!(self.rule.mark, MarkSource::Minima(_));
         Ruling {
-            raises_itself: is_wallet && !is_clear && !targets.is_empty(),
+            raises_itself: self.is_wallet() && !is_clear && !targets.is_empty(),
             rule: self.rule.name.clone(),
             component: self.rule.component.clone(),
             kind: self.rule.kind,
@@ -68,8 +75,12 @@ impl Case<'_> {
         }
     }
 
+    fn is_wallet(&self) -> bool {
+        matches!(self.rule.mark, MarkSource::Minima(_))
+    }
+
     /// The live marks, and why they do not tell how far the state has come.
-    fn live(&self, live: Option<&Look>) -> (Option<Values>, Option<String>) {
+    fn live(&self, live: Option<&Look>, held: &Values) -> (Option<Values>, Option<String>) {
         match live.map(|look| look.of(&self.rule.name)) {
             None => (None, Some("the live node is gone".to_owned())),
             Some(None) => (None, Some("the live state was not looked at".to_owned())),
@@ -81,10 +92,20 @@ impl Case<'_> {
             }
             Some(Some(Seen::Read(marks))) => {
                 let live = self.values(marks);
+                if self.is_stranger(&live, held) {
+                    return (None, Some(STRANGER.to_owned()));
+                }
                 let why_not = self.is_behind(&live).then(|| BEHIND.to_owned());
                 (Some(live), why_not)
             }
         }
+    }
+
+    /// Whether a wallet has no key of the one that is restored: a new node, or somebody else's.
+    fn is_stranger(&self, live: &Values, held: &Values) -> bool {
+        let is_own = |place: &Place| self.known.record(place).is_some() || held.contains_key(place);
+        let is_known = !held.is_empty() || self.known.of_rule(&self.rule.name).next().is_some();
+        self.is_wallet() && is_known && !live.is_empty() && !live.keys().any(is_own)
     }
 
     /// Whether numbers of the live state are lower than recorded: somebody began anew, or put something older in place.
@@ -127,6 +148,9 @@ impl Case<'_> {
         for (place, from) in highest {
             let record = self.known.record(place);
             for step in self.steps(from, held.get(place), record) {
+                if self.is_wallet() && matches!(step, Step::Number { by: 0, .. }) {
+                    continue;
+                }
                 let Place { key, chain, .. } = place.clone();
                 rewinds.push(Rewind { key, chain, step });
             }

@@ -9,6 +9,11 @@ pub(super) fn is_empty(value: &Value) -> bool {
     matches!(value, Value::Content(Content { files: 0, .. }))
 }
 
+/// Whether a counter never counted.
+pub(super) fn is_unused(value: &Value) -> bool {
+    matches!(value, Value::Number(0))
+}
+
 pub(super) fn lower_numbers(from: &Value, to: Option<&Value>) -> Vec<Step> {
     let lower = |(field, from): (Field, Option<u64>)| {
         let from = from?;

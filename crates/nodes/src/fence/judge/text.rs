@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::{Doubt, Finding, Gap, Rewind, Ruling, Step, Verdict};
 use crate::fence::known::{Generation, span};
+use crate::fence::remedy::{Offer, Remedy};
 
 /// More lines than this of one rule are counted, not listed; JSON has them all.
 const MOST_LINES: usize = 20;
@@ -34,9 +35,16 @@ impl fmt::Display for Ruling {
                 writeln!(f, "{head}: how far the snapshot is cannot be told: {reason}")?;
             }
         }
-        writeln!(f, "  Why it is refused: {}", self.about)?;
-        writeln!(f, "  What can be done:")?;
-        for offer in &self.offers {
+        if self.raises_itself {
+            writeln!(f, "  Done by itself: the restored copy is raised to at least that")?;
+            writeln!(f, "  Otherwise: {}", self.about)?;
+            writeln!(f, "  Instead of it:")?;
+        } else {
+            writeln!(f, "  Why it is refused: {}", self.about)?;
+            writeln!(f, "  What can be done:")?;
+        }
+        let is_done = |offer: &&Offer| self.raises_itself && offer.remedy == Some(Remedy::Advance);
+        for offer in self.offers.iter().filter(|offer| !is_done(offer)) {
             writeln!(f, "    {}\n        {}", offer.option, offer.what)?;
         }
         Ok(())

@@ -69,7 +69,7 @@ pub fn give(link: &Link, contents: &Contents) -> Result<Vec<String>> {
     let password = one_time_password()?;
     let sealed = backup::seal(contents, &password)
         .map_err(|source| Error::Minima { path: "backup".into(), source })?;
-    let parcel = link.send(&sealed, "bak")?;
+    let parcel = link.send(sealed.as_slice(), "bak")?;
     let process = link.process();
     let taken = link.rpc.take_back(&parcel.inside, &password);
     let said = end(link, process.as_ref(), taken.err())?;
@@ -94,11 +94,15 @@ pub fn end(
         other => other,
     };
     let mut said: Vec<String> = open.iter().map(|error| format!("{error}")).collect();
-    said.push(match link.wait_for_end(process)? {
+    let ended = link.wait_for_end(process)?;
+    said.push(match ended {
         Ended::ByItself => "the node took it and ended by itself".to_owned(),
         Ended::Killed(pid) => format!("the node took it and hung: its process {pid} was ended"),
         Ended::StillAnswers => "the node took it, and answers".to_owned(),
     });
+    if ended != Ended::StillAnswers {
+        said.extend(link.put_stale_coins_aside()?);
+    }
     let left = link.shred_leftovers()?;
     said.extend(left.into_iter().map(|path| format!("{path} was overwritten and removed")));
     Ok(said)

@@ -1,10 +1,12 @@
 //! Against a small server that answers as the node was seen to.
 
+use std::io::Read as _;
 use std::net::TcpListener;
 use std::thread;
 
 use serde_json::json;
 
+use super::answer::line;
 use super::*;
 
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -18,6 +18,8 @@ use crate::profile::{
 const COMMAND_SECS: u64 = 600;
 /// The longest that a node is held unless the profile says otherwise, in seconds.
 const HOLD_SECS: u64 = 120;
+/// What a Minima node may take to end by itself, in seconds: it takes about three.
+const ENDS_SECS: u64 = 60;
 /// What a look at a node's health may take, in seconds.
 const PROBE_SECS: u64 = 10;
 
@@ -27,6 +29,8 @@ impl RawProfile {
         let components = components.collect::<Result<Vec<_>, _>>()?;
         let fence = self.fence.into_iter().map(|fence| fence.convert(&components));
         let fence = fence.collect::<Result<_, _>>()?;
+        let health = self.health.into_iter().map(|health| health.convert(&components));
+        let health = health.collect::<Result<_, _>>()?;
         Ok(Profile {
             name: self.name,
             title: self.title,
@@ -41,7 +45,7 @@ impl RawProfile {
             service: self.service.convert(),
             hooks: self.hooks.convert(),
             deploy: self.deploy.map(RawLine::convert),
-            health: self.health.into_iter().map(RawHealth::convert).collect::<Result<_, _>>()?,
+            health,
             verify: self.verify.into_iter().map(RawVerify::convert).collect(),
             notes: self.notes,
             source: String::new(),
@@ -67,6 +71,9 @@ impl RawComponent {
         let kind = self.options.kind(&self.kind, &place)?;
         let parts = self.part.into_iter().map(|part| part.convert(&place));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        if self.cold && !kind.lies_somewhere() {
+            return Err(format!("{place}: a stopped node cannot be asked for a `{}`", self.kind));
+        }
         if !parts.is_empty() && kind != Kind::Files {
             return Err(format!("{place}: only a component of kind `files` has parts"));
         }
@@ -81,7 +88,9 @@ impl RawComponent {
             schedule: self.schedule,
             exclude: self.exclude,
             identity: self.identity,
-            on_request: self.on_request,
+            // What stops the node is never captured unasked.
+            on_request: self.on_request || self.cold,
+            cold: self.cold,
         })
     }
 }
@@ -203,6 +212,7 @@ impl RawOptions {
             password_file: self.password_file.take().unwrap_or_default(),
             data: self.data.take().unwrap_or_default(),
             inside: self.inside.take().unwrap_or_default(),
+            ends_within: Duration::from_secs(self.ends_within_secs.take().unwrap_or(ENDS_SECS)),
         })
     }
 
@@ -225,6 +235,7 @@ impl RawOptions {
             ("data", self.data.is_some()),
             ("exchange", self.exchange.is_some()),
             ("inside", self.inside.is_some()),
+            ("ends-within-secs", self.ends_within_secs.is_some()),
         ];
         present.iter().find(|(_, is_there)| *is_there).map(|(name, _)| *name)
     }
@@ -314,23 +325,37 @@ impl RawHooks {
 }
 
 impl RawHealth {
-    fn convert(self) -> Result<HealthRule, String> {
-        let probe = match (self.http, self.tcp, self.command) {
-            (Some(url), None, None) => Probe::Http {
+    fn convert(self, components: &[Component]) -> Result<HealthRule, String> {
+        let probe = match (self.http, self.tcp, self.command, self.minima) {
+            (Some(url), None, None, None) => Probe::Http {
                 url,
                 pointer: self.pointer,
                 equals: self.equals,
                 advances_within: self.advances_within_secs.map(Duration::from_secs),
             },
-            (None, Some(address), None) => Probe::Tcp { address },
-            (None, None, Some(command)) => Probe::Command(command.convert()),
+            (None, Some(address), None, None) => Probe::Tcp { address },
+            (None, None, Some(command), None) => Probe::Command(command.convert()),
+            (None, None, None, Some(component)) => Probe::Minima(rule_of(components, &component)?),
             _ => {
-                return Err(format!("health `{}`: one of http, tcp and command", self.name));
+                return Err(format!(
+                    "health `{}`: one of http, tcp, command and minima",
+                    self.name
+                ));
             }
         };
         let patience = Duration::from_secs(self.patience_secs.unwrap_or(PROBE_SECS));
         Ok(HealthRule { name: self.name, probe, patience })
     }
+}
+
+/// How the node with this component is reached.
+fn rule_of(components: &[Component], name: &str) -> Result<MinimaRule, String> {
+    let rules = components.iter().filter(|component| component.name == name);
+    let mut rules = rules.filter_map(|component| match &component.kind {
+        Kind::Minima(rule) => Some(rule.clone()),
+        _ => None,
+    });
+    rules.next().ok_or_else(|| format!("there is no component `{name}` of kind `minima`"))
 }
 
 impl RawFence {
@@ -352,11 +377,17 @@ impl RawFence {
                 ));
             }
         };
+        if let Some(other) =
+            self.also_in.iter().find(|name| !components.iter().any(|c| c.name == **name))
+        {
+            return Err(format!("fence `{}`: there is no component `{other}`", self.name));
+        }
         Ok(FenceRule {
             name: self.name,
             about: self.about,
             kind: self.kind,
             component: self.component,
+            also_in: self.also_in,
             mark,
             advance,
             margin_floor: self.margin_floor,

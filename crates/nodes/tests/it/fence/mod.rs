@@ -6,6 +6,7 @@ mod judge;
 mod node;
 mod read;
 mod remedy;
+mod wallet;
 
 use nodekeep_nodes::fence::mark::{
     At, Content, Digest, Last, Mark, Origin, Reading, Signatures, VERSION, Value,
@@ -22,6 +23,7 @@ pub fn rule(name: &str, kind: FenceKind, mark: MarkSource) -> FenceRule {
         component: "state".to_owned(),
         mark,
         advance: None,
+        also_in: Vec::new(),
         margin_floor: 10,
     }
 }

@@ -49,7 +49,7 @@ fn coins_are_proven_after_the_first_block() {
 }
 
 /// The same file with only the first of the recent blocks.
-fn shortened() -> Vec<u8> {
+pub fn shortened() -> Vec<u8> {
     let file = scene::mega();
     let found = mega::verify(file.as_slice()).unwrap();
     let world = World::small();
