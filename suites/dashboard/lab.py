@@ -78,6 +78,7 @@ class Lab:
         self.url = f"http://127.0.0.1:{self.port}/"
         self.assets = os.path.abspath(assets) if assets else None
         self.daemon = None
+        self.role = "owner"
         self.tokens = {}
         self.faketime = shutil.which("faketime")
         self.random = random.Random(7)
@@ -159,6 +160,7 @@ class Lab:
         self.start()
 
     def start(self, role="owner"):
+        self.role = role
         with open(self.path("daemon.log"), "ab") as log:
             words = ["daemon", "run", "--role", role] + (["--assets", self.assets] if self.assets else [])
             self.daemon = subprocess.Popen([self.program, *words], env=self.environment(), cwd=self.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -88,7 +88,7 @@ def watches_a_backup(world):
     expect(browser.js("return window.sameSinceHere === true"), "the page was loaded anew")
     expect(any("archive" in line for line in [browser.text("main")]), "the job does not say what it did")
     world.show("#/nodes/archive", "archive")
-    browser.wait_for("Complete", "table")
+    browser.wait_for("Complete", "main")
     say(f"live, without a reload, {len(seen)} different figures, such as: {sorted(seen)[-1].splitlines()[0]}")
 
 

@@ -54,7 +54,10 @@ class World:
         expect(not loud, f"the console says: {loud}")
 
     def recover(self):
-        """A clean page for the next story."""
+        """The usual daemon and a clean page for the next story."""
+        if self.lab.role != "owner" or self.lab.daemon.poll() is not None:
+            self.lab.stop()
+            self.lab.start()
         self.browser.log("browser")
         self.browser.requests()
         self.excused = []
