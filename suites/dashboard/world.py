@@ -70,6 +70,7 @@ class World:
     def picture(self, name, most=1100):
         """Keeps a picture, where a folder for them was named."""
         if self.pictures:
+            self.browser.js("document.getElementById('toasts').replaceChildren()")  # They would tell of the story before.
             os.makedirs(self.pictures, exist_ok=True)
             self.browser.picture(os.path.join(self.pictures, f"{name}.png"), most)
 
