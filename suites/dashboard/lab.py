@@ -1,5 +1,6 @@
 """The real program on a scratch home: nodes of plain files, one with a fence, one too late; and its daemon with the dashboard."""
 
+import glob
 import json
 import os
 import random
@@ -44,6 +45,12 @@ command = ["test", "-f", "{{data}}/up"]
 {more}
 """
 
+TARGETS = """
+[targets]
+rpo = "26h"
+rto = "5m"
+"""
+
 STARTS = """
 [[verify]]
 name = "it starts and serves its pages"
@@ -78,6 +85,7 @@ class Lab:
         self.url = f"http://127.0.0.1:{self.port}/"
         self.assets = os.path.abspath(assets) if assets else None
         self.daemon = None
+        self.role = "owner"
         self.tokens = {}
         self.faketime = shutil.which("faketime")
         self.random = random.Random(7)
@@ -112,12 +120,13 @@ class Lab:
         self.run("node", "add", name, "--profile-file", profile, "--path", f"data={self.path(name)}")
 
     def prepare(self):
-        """Four nodes, each for something that is to be seen, with two weeks behind them."""
+        """Six nodes, each for something that is to be seen, with two weeks behind them."""
         self.write("site/site/index.html", "<!doctype html><title>A site</title>\n")
         self.write("site/site/pages/a page & more.html", "first\n")
         self.write("site/site/pages/gone.html", "this goes\n")
         self.write("wallet/keys/uses.json", json.dumps({"uses": {"0x4081": 10}}))
         self.write("notes/notes/today.txt", "a note\n")
+        self.write("relay/relay/chain.txt", "1 block\n")
         for number in range(12):  # Hexadecimal: what takes a thorough compressor some time.
             self.write(f"archive/archive/{number:03}.txt", self.random.randbytes(500_000).hex())
         self.run("init", days_ago=14)
@@ -127,7 +136,12 @@ class Lab:
         self.add("wallet", "One-time keys", "keys", USES)
         self.add("notes", "Notes", "notes")
         self.add("archive", "An archive", "archive")
+        self.add("relay", "A relay", "relay")
+        self.add("mail", "Mail", "mail")
         self.live_through(13)
+        self.mirror_elsewhere()
+        with open(self.path("home/config.toml"), "a") as file:
+            file.write(TARGETS)
         self.run("schedule", "add", "notes", "--frequency", "daily", "--time", "02:00")
         self.run("schedule", "add", "site", "--frequency", "daily", "--time", "03:00", "--jitter", "30m")
 
@@ -135,10 +149,22 @@ class Lab:
         """Backups of some days, each at its own time where `faketime` is there; else all of them now."""
         for day in range(days, 0, -1):
             self.write(f"site/site/pages/{day:02}.html", self.random.randbytes(20_000 + 4_000 * (days - day)))
+            self.write("relay/relay/chain.txt", f"{100 - day} blocks\n")
             self.write("notes/notes/today.txt", f"{day} days ago\n")
             self.write("wallet/keys/uses.json", json.dumps({"uses": {"0x4081": 30 - day}}))
-            for node in ("site", "wallet") if day % 5 == 0 else ("site", "wallet", "notes"):
+            nodes = ["site", "wallet"] + (["notes"] if day % 5 else []) + (["relay"] if day > 3 else [])
+            for node in nodes:
                 self.run("backup", node, days_ago=day)
+
+    def mirror_elsewhere(self):
+        """A mirror in a folder, written down as one on another host: what is offsite cannot be had on one machine."""
+        self.run("repo", "mirror", self.path("mirror"))
+        (record,) = glob.glob(os.path.join(self.home, "repos", "*", "copies.json"))
+        with open(record) as file:
+            copies = json.load(file)
+        copies[0].update(location="s3://backups-eu/fleet", distance="other-host")
+        with open(record, "w") as file:
+            json.dump(copies, file)
 
     def age(self, schedule, days=40):
         """Makes a schedule look as if it had been set up long ago: what it asks for has never been done since."""
@@ -159,6 +185,7 @@ class Lab:
         self.start()
 
     def start(self, role="owner"):
+        self.role = role
         with open(self.path("daemon.log"), "ab") as log:
             words = ["daemon", "run", "--role", role] + (["--assets", self.assets] if self.assets else [])
             self.daemon = subprocess.Popen([self.program, *words], env=self.environment(), cwd=self.root, stdin=subprocess.DEVNULL, stdout=log, stderr=log)

@@ -88,7 +88,7 @@ def watches_a_backup(world):
     expect(browser.js("return window.sameSinceHere === true"), "the page was loaded anew")
     expect(any("archive" in line for line in [browser.text("main")]), "the job does not say what it did")
     world.show("#/nodes/archive", "archive")
-    browser.wait_for("Complete", "table")
+    browser.wait_for("Complete", "main")
     say(f"live, without a reload, {len(seen)} different figures, such as: {sorted(seen)[-1].splitlines()[0]}")
 
 
@@ -119,8 +119,10 @@ def compares_two(world):
     lab.write("site/site/pages/a page & more.html", "second, and longer\n")
     lab.write("site/site/pages/new.html", "new\n")
     os.remove(lab.path("site/site/pages/gone.html"))
-    lab.run("backup", "site")
-    world.show("#/snapshots", "Snapshots")
+    world.show("#/nodes/site", "site")
+    world.plan("Back up")
+    browser.click("dialog button", "Start the backup")
+    expect("Done" in world.finish(), "the backup failed")
     world.show("#/snapshots?node=site", "Snapshots of site")
     browser.find("tbody tr")
     boxes = browser.find_all("tbody input[type=checkbox]")
@@ -142,7 +144,8 @@ def drills(world):
     browser.click("dialog button", "Start the drill")
     expect("Done" in world.finish(), f"the drill: {browser.text('main')}")
     world.show("#/nodes/site", "site")
-    browser.wait_for("Started in", ".facts", 60)
+    browser.wait_for("Proven restorable", ".banner", 60)
+    browser.wait_for("Started in", ".facts")
     world.show("#/certificates", "Certificates")
     browser.wait_for("Started in", ".certificates")
     world.show("#/nodes/notes", "notes")
@@ -171,6 +174,22 @@ def sees_an_alert(world):
     world.show("#/", "Overview")
     browser.wait(lambda: "no backup for" not in browser.text(".alerts"), "the alert does not go", 150)
     say("an overdue alert appears on the open page, and goes after the backup")
+
+
+def tells_why_a_job_failed(world):
+    browser = world.browser
+    world.show("#/nodes/mail", "mail")
+    browser.wait_for("No backup yet", ".banner")
+    world.plan("Back up")
+    browser.click("dialog button", "Start the backup")
+    expect("Failed" in world.finish(), "a backup of nothing does not fail")
+    said = browser.text(".job-state").replace("Failed", "").strip()
+    expect(said, "the failed job does not say why")
+    world.show("#/nodes/relay", "relay")
+    browser.wait_for("Overdue, last backup 4 days ago", ".banner")
+    world.show("#/", "Overview")
+    states = browser.text(".nodes")
+    say(f"{said.splitlines()[0]!r}; and the states {', '.join(w for w in ('Proven', 'Safe', 'At risk', 'Overdue', 'Failed', 'No backup') if w in states)}")
 
 
 def pauses_a_schedule(world):
@@ -364,6 +383,7 @@ STORIES = [
     ("diff", compares_two),
     ("drill", drills),
     ("alert", sees_an_alert),
+    ("failure", tells_why_a_job_failed),
     ("schedules", pauses_a_schedule),
     ("restore", restores),
     ("fence", is_refused_by_the_fence),

@@ -54,7 +54,10 @@ class World:
         expect(not loud, f"the console says: {loud}")
 
     def recover(self):
-        """A clean page for the next story."""
+        """The usual daemon and a clean page for the next story."""
+        if self.lab.role != "owner" or self.lab.daemon.poll() is not None:
+            self.lab.stop()
+            self.lab.start()
         self.browser.log("browser")
         self.browser.requests()
         self.excused = []
@@ -67,6 +70,7 @@ class World:
     def picture(self, name, most=1100):
         """Keeps a picture, where a folder for them was named."""
         if self.pictures:
+            self.browser.js("document.getElementById('toasts').replaceChildren()")  # They would tell of the story before.
             os.makedirs(self.pictures, exist_ok=True)
             self.browser.picture(os.path.join(self.pictures, f"{name}.png"), most)
 

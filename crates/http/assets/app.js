@@ -77,7 +77,7 @@ function showSignIn() {
   const form = signInForm(signIn, begin);
   const logo = h("img", { src: "assets/logo.svg", alt: "", width: 48, height: 48 });
   main.replaceChildren(h("div", { class: "door" }, logo, h("h1", {}, "Sign in to Nodekeep"), form));
-  form.querySelector("input").focus();
+  form.querySelector("input[type=password]").focus();
 }
 
 function begin() {

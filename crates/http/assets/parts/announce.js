@@ -4,12 +4,15 @@ import { h } from "../dom.js";
 import { sentence } from "../text.js";
 
 const SHOWN_MS = 6_000;
+const MOST = 2;
 
 /** Says that something happened. */
 export function announce(text) {
   document.getElementById("announce").textContent = text;
   const toast = h("p", { class: "toast" }, text);
-  document.getElementById("toasts").append(toast);
+  const toasts = document.getElementById("toasts");
+  toasts.append(toast);
+  if (toasts.childElementCount > MOST) toasts.firstElementChild.remove();
   setTimeout(() => toast.remove(), SHOWN_MS);
 }
 

@@ -35,7 +35,7 @@ export function openPlan(wish) {
     try {
       const plan = await post(["plans"], { action: whole.action, node: whole.node, snapshot: whole.snapshot ?? null, to: whole.to || null });
       replace(body, drawPlan(plan, dialog, ask && again, () => showPlan(whole)));
-      body.querySelector("input, button.primary, button")?.focus();
+      body.querySelector("h3").focus(); // Not the field or the button: the verdict is to be read first.
     } catch (failure) {
       replace(body, problem(failure, again));
     }
@@ -43,28 +43,39 @@ export function openPlan(wish) {
 }
 
 function drawPlan(plan, dialog, back, renew) {
-  const steps = plan.steps.length > 0 && h("ol", { class: "steps" }, plan.steps.map((step) => h("li", {}, step)));
+  const steps = plan.steps.length > 0 && h("ol", { class: "steps" }, plan.steps.map((step) => h("li", {}, sentence(step))));
   const told = dryRun(plan);
   const lines = told && h("pre", { tabindex: "0", "aria-label": "Dry run" }, told);
   const backButton = back && h("button", { type: "button", on: { click: back } }, "Back");
   const end = plan.possible ? confirmation(plan, dialog, backButton, renew) : refusal(plan, dialog, backButton);
-  return [h("h3", {}, plan.title), plan.fence && fence(plan.fence), steps && [h("h4", {}, plan.possible ? "What is done" : "What would be done"), steps], lines && [h("h4", {}, "Dry run"), lines], end];
+  return [h("h3", { tabindex: "-1" }, plan.title), plan.fence && fence(plan), steps && [h("h4", {}, plan.possible ? "What is done" : "What would be done"), steps], lines && [h("h4", {}, "Dry run"), lines], end];
 }
 
 /** What the dry run said, without the fence's part where that has a box of its own. */
 function dryRun({ lines, fence: verdict }) {
-  const end = verdict ? lines.findIndex((line) => line.trim() === "Fence:") : -1;
-  return (end < 0 ? lines : lines.slice(0, end)).join("\n").trimEnd();
+  const at = verdict ? fenceAt(lines) : -1;
+  return (at < 0 ? lines : lines.slice(0, at)).join("\n").trimEnd();
 }
 
-function fence({ verdict, lines }) {
-  const [kind, drawing, text] = VERDICTS[verdict] ?? VERDICTS.refuse;
-  return remark(kind, drawing, h("p", {}, h("strong", {}, text)), lines.length > 0 && h("pre", {}, lines.join("\n")));
+function fenceAt(lines) {
+  return lines.findIndex((line) => line.trim() === "Fence:");
+}
+
+/** The fence's part as the dry run set it, with its indents; else the lines alone. */
+function fenceText({ lines, fence: told }) {
+  const at = fenceAt(lines);
+  return at < 0 ? told.lines.join("\n") : lines.slice(at + 1).map((line) => line.replace(/^ {2}/, "")).join("\n").trim();
+}
+
+function fence(plan) {
+  const [kind, drawing, text] = VERDICTS[plan.fence.verdict] ?? VERDICTS.refuse;
+  const said = fenceText(plan);
+  return remark(kind, drawing, h("p", {}, h("strong", {}, text)), said && h("pre", { tabindex: "0", "aria-label": "What the fence says" }, said));
 }
 
 function refusal(plan, dialog, back) {
   const close = h("button", { type: "button", on: { click: () => dialog.close() } }, "Close");
-  return [remark("failed", "failed", h("p", {}, h("strong", {}, "This cannot be started. "), plan.why_not)), h("footer", {}, back, close)];
+  return [remark("failed", "failed", h("p", {}, h("strong", {}, "This cannot be started. "), sentence(plan.why_not))), h("footer", {}, back, close)];
 }
 
 function confirmation(plan, dialog, back, renew) {

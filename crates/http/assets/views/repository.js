@@ -33,7 +33,7 @@ function meter({ capacity }) {
   if (!capacity || !capacity.total) return null;
   const used = capacity.total - capacity.free;
   const share = used / capacity.total;
-  const bar = h("meter", { min: 0, max: 1, value: share, low: 0.8, high: 0.9, optimum: 0, "aria-label": "Space used where the repository lies" }, percent(share));
+  const bar = h("meter", { min: 0, max: 1, value: share, low: 0.9, high: 0.95, optimum: 0, "aria-label": "Space used where the repository lies" }, percent(share));
   return h("div", { class: "meter" }, bar, h("p", { class: "figures" }, `${bytes(used)} used of ${bytes(capacity.total)} (${percent(share)}), ${bytes(capacity.free)} free`));
 }
 

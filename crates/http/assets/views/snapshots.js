@@ -44,7 +44,7 @@ function compareBar() {
   function show(choice) {
     chosen = bar.items.filter(({ id }) => choice.has(id)).map(({ id }) => id);
     button.disabled = chosen.length !== 2;
-    note.textContent = chosen.length === 2 ? "" : `${chosen.length} chosen; choose two to compare them.`;
+    note.textContent = chosen.length === 2 ? "" : chosen.length === 0 ? "Choose two to compare them." : `${chosen.length} chosen; choose two to compare them.`;
   }
   button.addEventListener("click", () => go(to("/diff", { from: chosen[1], to: chosen[0] }))); // Newest first: the second is the older.
   return bar;
