@@ -5,7 +5,6 @@
 #[expect(dead_code, reason = "the tests of the crate of nodes use the rest")]
 mod scene;
 #[path = "../../../nodes/tests/it/minima/standin.rs"]
-#[expect(dead_code, reason = "the tests of the crate of nodes use the rest")]
 mod standin;
 
 use std::fs;
@@ -93,6 +92,7 @@ fn node(standin: &StandIn) -> Node {
         profile: profile.name.clone(),
         paths: [("data".to_owned(), standin.folder.clone())].into(),
         values: [("rpc".to_owned(), format!("http://127.0.0.1:{}", standin.port()))].into(),
+        deploy: None,
     };
     Node::new(registration, profile).unwrap()
 }
