@@ -78,7 +78,8 @@ usage: cargo xtask COMMAND
   simulate [OPTIONS]   every order of events in small scenarios, with the real engine
       --quick          only the small ones
       --scenario NAME  only this one
-      --seed N         only the random path of this seed
+      --seed N         only the random path of this seed, through the scenario if one is named
+      --switches N     what takes at most so many switches between actors in the scenario
       --bug NAME       with a fault planted, which must be found
 ";
 
