@@ -202,7 +202,9 @@ impl<'a> Revival<'a> {
         let now = At::from(Timestamp::now());
         let verdict = judge(std::slice::from_ref(rule), &known, &held, Some(&live), now);
         for ruling in verdict.refusals() {
-            revived.said.push(ruling.to_string());
+            revived
+                .said
+                .push(format!("{}: it is behind what is known, and was raised", ruling.rule));
             let plan = remedy::plan(rule, ruling, Remedy::Advance)?;
             revived.said.extend(plan.apply(rule, site, &self.ground.scratch)?);
         }

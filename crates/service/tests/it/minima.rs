@@ -90,7 +90,11 @@ fn node(standin: &StandIn) -> Node {
     let registration = Registration {
         name: "n".to_owned(),
         profile: profile.name.clone(),
-        paths: [("data".to_owned(), standin.folder.clone())].into(),
+        paths: [
+            ("data".to_owned(), standin.folder.clone()),
+            ("exchange".to_owned(), standin.folder.join("nodekeep-exchange")),
+        ]
+        .into(),
         values: [("rpc".to_owned(), format!("http://127.0.0.1:{}", standin.port()))].into(),
         deploy: None,
     };

@@ -22,9 +22,18 @@ fn golden(name: &str) -> Vec<u8> {
 #[test]
 fn the_files_are_the_frozen_ones() {
     let hash = |name| Hash::of(&golden(name)).to_string();
-    assert_eq!(hash("golden.bak"), "BAK");
-    assert_eq!(hash("golden.raw.dat"), "RAW");
-    assert_eq!(hash("golden.megammr"), "MEGA");
+    assert_eq!(
+        hash("golden.bak"),
+        "0x2628F99E260F9DFC872FDF24B4A8787C24706135E91E9E6E63086C0D1AF0F1E0"
+    );
+    assert_eq!(
+        hash("golden.raw.dat"),
+        "0x8C44911ACE8506E6AACE4041DF931A196B958E259ABD187BC88ACD0312B4976E"
+    );
+    assert_eq!(
+        hash("golden.megammr"),
+        "0x1403691598579DB6DB5CF38AC5FE37D41C29D81915975F4235ED449E444D583E"
+    );
 }
 
 #[test]
