@@ -89,7 +89,7 @@ def watches_a_backup(world):
     expect(any("archive" in line for line in [browser.text("main")]), "the job does not say what it did")
     world.show("#/nodes/archive", "archive")
     browser.wait_for("Complete", "main")
-    say(f"live, without a reload, {len(seen)} different figures, such as: {sorted(seen)[-1].splitlines()[0]}")
+    say(f"live, without a reload, {len(seen)} different figures, such as: {max(seen, key=len).splitlines()[0]}")
 
 
 def browses_and_downloads(world):
@@ -210,6 +210,7 @@ def restores(world):
     world.plan("Restore")
     start = "dialog button[type=submit]"
     expect(browser.js("return document.querySelector(arguments[0]).disabled", start), "it starts without the typed word")
+    browser.width(1280)
     world.picture("restore")
     browser.fill("dialog .confirm input", "nonsense")
     browser.keys((ENTER,))
@@ -235,6 +236,7 @@ def is_refused_by_the_fence(world):
     world.plan("Restore")
     browser.wait_for("The fence refuses", "dialog")
     expect(not browser.find_all("dialog form button.primary"), "what the fence refuses can be started")
+    browser.width(1280)
     world.picture("fence")
     browser.keys((ESCAPE,))
     say("the fence's verdict is shown, and there is no way to start")
