@@ -228,7 +228,7 @@ def restores(world):
 def is_refused_by_the_fence(world):
     browser, lab = world.browser, world.lab
     lab.run("backup", "wallet")
-    lab.write("wallet/keys/uses.json", '{"uses": {"0x4081": 25}}')
+    lab.write("wallet/keys/uses.json", '{"uses": {"0x4081": 45}}')
     lab.run("backup", "wallet")
     world.show("#/nodes/wallet", "wallet")
     oldest = lab.api("snapshots?node=wallet&limit=100")["items"][-1]["id"]
@@ -258,6 +258,22 @@ def survives_the_end_of_its_session(world):
     browser.keys((ESCAPE,))
     browser.wait_for("Live", ".link", 60)
     say("the daemon went and came: one dialog, and everything is where it was")
+
+
+def goes_on_without_the_stream(world):
+    browser = world.browser
+    world.excused = ["/api/v1/events - Failed to load resource"]  # That is what is tried here.
+    browser.cdp("Network.enable")
+    browser.cdp("Network.setBlockedURLs", urls=["*/api/v1/events"])
+    browser.reload()
+    browser.wait_for("Asking every few seconds", ".link")
+    world.show("#/nodes/site", "site")
+    world.plan("Check health")
+    browser.click("dialog button", "Start the check")
+    expect("Done" in world.finish(), f"the look at its health: {browser.text('main')}")
+    browser.cdp("Network.setBlockedURLs", urls=[])
+    browser.wait_for("Live", ".link", 60)
+    say("where the stream is cut off, it asks instead, and listens again once it can")
 
 
 def obeys_roles(world):
@@ -390,6 +406,7 @@ STORIES = [
     ("restore", restores),
     ("fence", is_refused_by_the_fence),
     ("session", survives_the_end_of_its_session),
+    ("stream", goes_on_without_the_stream),
     ("roles", obeys_roles),
     ("writer", says_what_a_writer_cannot),
     ("errors", says_what_is_not_there),
