@@ -71,6 +71,8 @@ class World:
         """Keeps a picture, where a folder for them was named."""
         if self.pictures:
             self.browser.js("document.getElementById('toasts').replaceChildren()")  # They would tell of the story before.
+            if self.browser.find_all("dialog[open]"):  # What lies behind it ends with the window.
+                most = self.browser.js("return window.innerHeight")
             os.makedirs(self.pictures, exist_ok=True)
             self.browser.picture(os.path.join(self.pictures, f"{name}.png"), most)
 

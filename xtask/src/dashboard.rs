@@ -1,4 +1,5 @@
 //! `cargo xtask test-dashboard`: the dashboard of the real daemon in a real Chromium, by mouse, by keyboard and by measure.
+//! With `faketime` its nodes have two weeks behind them; without it all of their backups are of today, and one state is not seen.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -22,7 +23,7 @@ pub fn run(words: Vec<OsString>) -> Result<(), Error> {
     if let Some(names) = PROGRAMS.iter().find(is_missing) {
         return Err(Error::Unfit {
             reason: format!("{} is not on this machine", names.join(" or ")),
-            hint: "apt-get install --no-install-recommends chromium chromium-driver python3",
+            hint: "apt-get install --no-install-recommends chromium chromium-driver faketime python3",
         });
     }
     let bin = match bin {

@@ -16,6 +16,9 @@ const VERDICTS = {
   refuse: ["failed", "failed", "The fence refuses. This would run something backwards that must not."],
 };
 
+/** What an action is called once it is a thing. */
+const NOUNS = { health: "check", verify: "verification" };
+
 /** Opens the dialog. `wish`: `{action, node, snapshot}`; what can be chosen is asked first. */
 export function openPlan(wish) {
   const body = h("div", { class: "plan", "aria-live": "polite" });
@@ -80,7 +83,7 @@ function refusal(plan, dialog, back) {
 
 function confirmation(plan, dialog, back, renew) {
   const typed = plan.confirm ? typedWord(plan.confirm) : null;
-  const start = h("button", { class: "primary", type: "submit", disabled: typed !== null }, `Start the ${plan.action}`);
+  const start = h("button", { class: "primary", type: "submit", disabled: typed !== null }, `Start the ${NOUNS[plan.action] ?? plan.action}`);
   typed?.input.addEventListener("input", () => {
     start.disabled = typed.input.value.trim() !== plan.confirm;
   });
