@@ -37,6 +37,8 @@ Role: the one named with --role. Jobs that need more are left alone, and no key 
 
 SIGTERM ends it in good order: running jobs are asked to end, and holds are released. SIGHUP makes it read schedules, channels and targets at once instead of at its next look. Each line it writes is an event; with --json, a JSON document on a line.
 
+It serves the dashboard at http://127.0.0.1:7717/ unless the configuration says otherwise (http.listen); sign in with a token: nodekeep daemon token add.
+
 Examples:
   nodekeep daemon run --role writer
   nodekeep daemon run --role owner --max-jobs 4")]
