@@ -50,14 +50,12 @@ fn span(secs: u64) -> Option<Span> {
     Some(Span::of_secs(secs))
 }
 
-#[test]
-fn every_fact_has_its_verdict() {
+type Case = (Facts, Wanted, Verdict, Vec<Code>);
+
+/// There is one, it is complete, and it is young enough.
+fn backups() -> Vec<Case> {
     let wanted = Wanted::default();
-    let strict = Wanted { rpo: span(1800), rto: span(30), drill: span(3600), verify: span(3600) };
-    let copy = |age| Away::Copy(ago(age), "nodekeep repo mirror there".to_owned());
-    let bad = |text: &str| Some((ago(HOUR), Some(text.to_owned())));
-    type Case = (Facts, Wanted, Verdict, Vec<Code>);
-    let cases: Vec<Case> = vec![
+    vec![
         (good(), wanted, Verdict::Proven, vec![]),
         (Facts::default(), wanted, Verdict::Never, vec![Code::Never, Code::NoSchedule]),
         (
@@ -98,6 +96,14 @@ fn every_fact_has_its_verdict() {
             vec![Code::Incomplete],
         ),
         (Facts { silent: Some(ago(DAY)), ..good() }, wanted, Verdict::Overdue, vec![Code::Silent]),
+    ]
+}
+
+/// Drills and checks.
+fn proofs() -> Vec<Case> {
+    let wanted = Wanted::default();
+    let bad = |text: &str| Some((ago(HOUR), Some(text.to_owned())));
+    vec![
         (Facts { drill: None, ..good() }, wanted, Verdict::Safe, vec![Code::NeverDrilled]),
         (
             Facts { drill: drill(DrillResult::Restored, false, DAY, 4.0), ..good() },
@@ -123,6 +129,14 @@ fn every_fact_has_its_verdict() {
             Verdict::AtRisk,
             vec![Code::VerifyFailed],
         ),
+    ]
+}
+
+/// Where it lies, and how it comes about.
+fn grounds() -> Vec<Case> {
+    let wanted = Wanted::default();
+    let copy = |age| Away::Copy(ago(age), "nodekeep repo mirror there".to_owned());
+    vec![
         (Facts { away: Away::Nowhere, ..good() }, wanted, Verdict::AtRisk, vec![Code::NotOffsite]),
         (Facts { away: copy(2 * HOUR), ..good() }, wanted, Verdict::Proven, vec![]),
         (Facts { away: copy(27 * HOUR), ..good() }, wanted, Verdict::AtRisk, vec![Code::CopyOld]),
@@ -142,6 +156,13 @@ fn every_fact_has_its_verdict() {
         (Facts { damaged: 1, ..good() }, wanted, Verdict::AtRisk, vec![Code::Damaged]),
         (Facts { plan: Plan::Paused, ..good() }, wanted, Verdict::Safe, vec![Code::Paused]),
         (Facts { plan: Plan::Unknown, ..good() }, wanted, Verdict::Proven, vec![Code::NoSchedule]),
+    ]
+}
+
+/// What is asked for.
+fn targets() -> Vec<Case> {
+    let strict = Wanted { rpo: span(1800), rto: span(30), drill: span(3600), verify: span(3600) };
+    vec![
         (
             good(),
             strict,
@@ -154,7 +175,12 @@ fn every_fact_has_its_verdict() {
             Verdict::AtRisk,
             vec![Code::NeverDrilled, Code::VerifyOld],
         ),
-    ];
+    ]
+}
+
+#[test]
+fn every_fact_has_its_verdict() {
+    let cases = [backups(), proofs(), grounds(), targets()].concat();
     for (facts, wanted, verdict, mut expected) in cases {
         let judged = judge("guts", &facts, &wanted, now());
         assert_eq!(judged.verdict, verdict, "{facts:?}");
