@@ -69,7 +69,7 @@ fn fits(api: &Value, schema: &Value, value: &Value) -> Result<(), String> {
                 return Err(format!("{value} is none of {wanted}"));
             }
             "const" if wanted != value => return Err(format!("{value} is not {wanted}")),
-            "minimum" if value.as_f64() < wanted.as_f64() => {
+            "minimum" if value.is_number() && value.as_f64() < wanted.as_f64() => {
                 return Err(format!("{value} is too small"));
             }
             "enum" | "const" | "minimum" | "description" | "title" | "format" | "maximum" => {}
