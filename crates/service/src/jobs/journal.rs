@@ -20,7 +20,7 @@ use crate::state::{make_folder, replace};
 /// Ended jobs that are kept.
 const KEPT: usize = 500;
 /// A runner that has not taken its job after so long never will.
-const GRACE: SignedDuration = SignedDuration::from_secs(2);
+const GRACE: SignedDuration = SignedDuration::from_secs(5);
 /// What one job leaves in the folder.
 const ENDINGS: [&str; 7] = ["json", "out", "log", "lock", "progress", "progress-new", "stop"];
 /// What is said of a job whose end nobody saw.

@@ -65,7 +65,11 @@ pub fn set(document: &mut DocumentMut, name: &str, value: toml_edit::Value) {
             }
         }
     };
-    table.insert(key, Item::Value(value));
+    match table.get_mut(key) {
+        // In its place, so that the comment before it stays.
+        Some(there) => *there = Item::Value(value),
+        None => _ = table.insert(key, Item::Value(value)),
+    }
 }
 
 /// Takes a key out, and its section if nothing else is in it. Returns whether it was there.
