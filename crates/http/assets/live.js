@@ -74,10 +74,12 @@ function poll() {
 async function look() {
   try {
     const { items } = await get(["jobs"], { limit: 20 });
+    if (!poller) return; // The stream came back while the answer was on its way: it has said so already.
     tell("state", "polling");
     items.filter(isNews).forEach((job) => tell("job", job));
     tell("overview", {});
   } catch (failure) {
+    if (!poller) return;
     if (failure.status === 401) calm(); // Whoever closed the sign-in is not asked every few seconds.
     tell("state", failure.status === 401 ? "ended" : "away");
   }
