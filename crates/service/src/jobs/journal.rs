@@ -174,6 +174,7 @@ impl Journal {
             let record = self.read(&id)?;
             match record.ended {
                 Some(_) => _ = ended.insert(id),
+                None if record.waits => (),
                 None => open.push(record),
             }
         }
