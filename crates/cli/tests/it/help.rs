@@ -102,6 +102,7 @@ fn every_command_says_its_role_and_shows_an_example() {
         "repo",
         "minima",
         "minima keys",
+        "metrics",
         "completions",
         "man",
     ];

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use jiff::{SignedDuration, Timestamp};
-use nodekeep_repo::id::MemberId;
+use nodekeep_nodes::manifest::Machine as Writer;
+use nodekeep_repo::id::{MemberId, SnapshotId};
 use nodekeep_repo::repository::{Repository, SnapshotRecord};
 use nodekeep_repo::scrub::ScrubStatus;
 
@@ -271,16 +272,26 @@ fn by_node(records: &[SnapshotRecord]) -> BTreeMap<String, Vec<NodeSnapshot>> {
     found
 }
 
-/// Who wrote what, and when. A machine is told by its own id where a manifest says it; else by its key.
+/// Who wrote what, and when. A machine is told by its own id where a manifest says it; of other records by the same key and host, else
+/// by its key.
 fn writings(stored: &Stored) -> Vec<Writing> {
-    let key = |record: &SnapshotRecord| (record.stamp.writer, record.snapshot.host.clone());
-    let told = stored.nodes.values().flatten();
-    let ids: BTreeMap<(MemberId, String), String> =
-        told.map(|one| (key(&one.record), one.manifest.machine.id.clone())).collect();
-    let writing = |record: &SnapshotRecord| Writing {
-        machine: ids.get(&key(record)).cloned().unwrap_or_else(|| record.stamp.writer.hex()),
-        host: record.snapshot.host.clone(),
-        at: Moment::of_millis(record.snapshot.started_ms),
+    let told = || stored.nodes.values().flatten();
+    let own: BTreeMap<SnapshotId, &Writer> =
+        told().map(|one| (one.record.id, &one.manifest.machine)).collect();
+    let ids: BTreeMap<(MemberId, &str), &str> = told()
+        .map(|one| (one.record.stamp.writer, &one.manifest.machine))
+        .map(|(writer, machine)| ((writer, machine.host.as_str()), machine.id.as_str()))
+        .collect();
+    let writing = |record: &SnapshotRecord| {
+        let (writer, host) = (record.stamp.writer, record.snapshot.host.as_str());
+        let by_key =
+            || ids.get(&(writer, host)).map_or_else(|| writer.hex(), |id| (*id).to_owned());
+        let own = own.get(&record.id);
+        Writing {
+            machine: own.map_or_else(by_key, |machine| machine.id.clone()),
+            host: own.map_or(host, |machine| machine.host.as_str()).to_owned(),
+            at: Moment::of_millis(record.snapshot.started_ms),
+        }
     };
     stored.records.iter().flatten().map(writing).collect()
 }
