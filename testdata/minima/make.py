@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Seals and packs the plain parts of a synthetic Minima node with Python and OpenSSL, which share no code with Nodekeep.
 
-make.py PLAIN-DIR: reads contents, archive and mega from there, as the ignored test `minima::golden::plain` writes them,
+make.py PLAIN-DIR: reads contents, archive and mega from there, as the test `minima::golden` writes them with NODEKEEP_PLAIN=DIR,
 and writes golden.bak, golden.raw.dat and golden.megammr beside this script.
 """
 

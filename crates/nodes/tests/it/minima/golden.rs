@@ -1,6 +1,7 @@
 //! Frozen files of a synthetic node in `testdata/minima`: sealed and packed by `make.py` with OpenSSL and Python, and read here for ever.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::PathBuf;
 
 use nodekeep_nodes::minima::archive;
@@ -90,11 +91,20 @@ fn frames_are_those_of_the_node() {
     assert_eq!(blocks.next_block().unwrap().unwrap().block.header().number, 1);
 }
 
+/// The writer of these tests makes what is frozen. With NODEKEEP_PLAIN it puts it there, for `make.py`.
 #[test]
-#[ignore = "writes the plain parts for testdata/minima/make.py into NODEKEEP_PLAIN"]
-fn plain() {
-    let folder = PathBuf::from(std::env::var("NODEKEEP_PLAIN").unwrap());
-    fs::write(folder.join("contents"), scene::contents().plaintext()).unwrap();
-    fs::write(folder.join("archive"), scene::ibd(None, &World::small().blocks)).unwrap();
-    fs::write(folder.join("mega"), scene::mega()).unwrap();
+fn the_frozen_files_are_what_is_written_here() {
+    let archive = scene::ibd(None, &World::small().blocks);
+    if let Some(folder) = std::env::var_os("NODEKEEP_PLAIN").map(PathBuf::from) {
+        fs::write(folder.join("contents"), scene::contents().plaintext()).unwrap();
+        fs::write(folder.join("archive"), &archive).unwrap();
+        fs::write(folder.join("mega"), scene::mega()).unwrap();
+    }
+    let password = Password::new("a golden pässword".to_owned().into());
+    assert_eq!(open(&golden("golden.bak"), &password, LIMIT).unwrap(), scene::contents());
+    let mut unpacked = Vec::new();
+    let packed = golden("golden.raw.dat");
+    flate2::bufread::GzDecoder::new(packed.as_slice()).read_to_end(&mut unpacked).unwrap();
+    assert_eq!(unpacked, archive);
+    assert_eq!(golden("golden.megammr"), scene::mega());
 }
