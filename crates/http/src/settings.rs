@@ -107,7 +107,7 @@ impl Terms {
         let is_own = |ip: IpAddr| ip.is_loopback() || ip == self.listen.ip();
         name == "localhost"
             || bare.parse::<IpAddr>().is_ok_and(is_own)
-            || self.hosts.iter().any(|known| *known == name)
+            || self.hosts.contains(&name)
     }
 }
 

@@ -383,7 +383,9 @@ fn keys(conditions: &[Condition]) -> Vec<&str> {
 
 #[test]
 fn the_fleet_tells_of_drills_targets_silence_and_room() {
-    let cases: [(&[(Code, bool)], bool, &[&str]); 6] = [
+    /// Reasons with whether each is a risk, whether the machine is silent, and the keys of what is told.
+    type Case<'a> = (&'a [(Code, bool)], bool, &'a [&'a str]);
+    let cases: [Case<'_>; 6] = [
         (&[], false, &["fleet space"]),
         (&[(Code::DrillFailed, true)], false, &["fleet drill guts", "fleet space"]),
         // Nobody asked for drills: no alert.
