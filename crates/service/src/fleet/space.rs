@@ -87,7 +87,9 @@ mod tests {
 
     #[test]
     fn growth_is_what_came_after_the_first() {
-        let cases: [(&[(i64, u64)], i64, Option<u64>); 6] = [
+        /// What was added on which days, today, and the growth.
+        type Case<'a> = (&'a [(i64, u64)], i64, Option<u64>);
+        let cases: [Case<'_>; 6] = [
             (&[], 10, None),
             (&[(0, 1000)], 0, None),
             (&[(0, 1000)], 10, Some(0)),
