@@ -59,7 +59,7 @@ class Node:
     def write_scripts(self):
         line = shlex.join(self.command())
         with open(self.script, "w") as file:
-            file.write(f"#!/bin/sh\n{line} >> '{self.data}.log' 2>&1 < /dev/null &\necho $! > '{self.pid_file}'\n")
+            file.write(f"#!/bin/sh\n{line} >> '{self.data}.log' 2>&1 < /dev/null &\necho $! > '{self.pid_file}.new' && mv '{self.pid_file}.new' '{self.pid_file}'\n")
         os.chmod(self.script, 0o755)
 
     def start(self, *flags):
