@@ -83,7 +83,7 @@ fn mistakes_are_named_with_their_place() {
         ("[hold]\nmethod = \"freeze\"", &["hold", "`process`"]),
         ("[hold]\nmethod = \"lvm\"", &["hold", "`volume`"]),
         ("[hold]\nmethod = \"pause\"", &["line 15", "pause"]),
-        ("[[health]]\nname = \"up\"", &["health `up`", "http, tcp and command"]),
+        ("[[health]]\nname = \"up\"", &["health `up`", "http, tcp, command and minima"]),
         ("[[health]]\nname = \"up\"\ntcp = \"a:1\"\nhttp = \"http://a\"", &["health `up`"]),
         (
             "[[fence]]\nname = \"f\"\nabout = \"a\"\nkind = \"nonce\"\ncomponent = \"other\"\nmark = { lines = { file = \"x\" } }",
