@@ -11,6 +11,7 @@ use nodekeep_nodes::minima::live::NewKeys;
 use nodekeep_nodes::minima::phrase::Phrase;
 use nodekeep_service::drill::in_sandbox;
 use nodekeep_service::find::NodeSnapshot;
+use nodekeep_service::minima::sync::Standing;
 use nodekeep_service::minima::{Revival, Revived, Way, archive_of, state_of, sync};
 use nodekeep_service::restore::place::{bring_all, placements};
 use serde_json::json;
@@ -154,6 +155,12 @@ impl Restore {
         let host = self.sync.as_deref();
         let advice = sync::advise(contents, host, now_ms)?;
         let chosen = host.filter(|_| advice.asks);
+        if chosen.is_some() && advice.standing == Some(Standing::Unknown) {
+            app.output.say(format!("{advice}."))?;
+            return Err(Error::Options(
+                "nothing was changed: from a host without the backup's newest block the node gets none that follow, and waits for a quarter of an hour; --sync another host whose archive has it, or restore without --sync",
+            ));
+        }
         let choice = match (host, chosen) {
             (Some(_), Some(host)) => format!("so it is restored, and blocks come from {host}"),
             (Some(_), None) => {

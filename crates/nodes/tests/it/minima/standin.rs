@@ -74,7 +74,7 @@ impl StandIn {
     fn script(&self) -> String {
         let (folder, test) = (self.folder.display(), test_name());
         format!(
-            "#!/bin/sh\ncd '{folder}' || exit 1\ntest \"$(cat mode)\" = fails-for-good && test -e thrown && exit 7\n{VARIABLE}='{folder}' '{folder}/java' --exact {test} >>log 2>&1 </dev/null &\necho $! > pid\n"
+            "#!/bin/sh\ncd '{folder}' || exit 1\ntest \"$(cat mode)\" = fails-for-good && test -e thrown && exit 7\n{VARIABLE}='{folder}' '{folder}/java' --exact {test} >>log 2>&1 </dev/null &\necho $! > pid.new && mv pid.new pid\n"
         )
     }
 
