@@ -12,11 +12,11 @@ use serde_json::{Value, json};
 
 use crate::support::Bed;
 
-/// A node whose files take a moment to be held, so that a job can be seen at work.
+/// A node that is held for as long as a test wants: while there is a file `keep`, each hold waits for a file `go` and takes it away.
 const PROFILE: &str = r#"
 name = "slow"
 title = "Slow"
-about = "Takes a moment to hold."
+about = "Held as a test has it."
 
 [[root]]
 name = "data"
@@ -30,7 +30,7 @@ required = true
 
 [hold]
 method = "maintenance"
-enter = "sleep 1"
+enter = "while test -e FOLDER/keep && ! rm FOLDER/go 2>/dev/null; do sleep 0.05; done"
 exit = "true"
 "#;
 
@@ -44,7 +44,7 @@ struct Daemon {
 
 fn with_node() -> Bed {
     let bed = Bed::new();
-    bed.write("slow.toml", PROFILE);
+    bed.write("slow.toml", &PROFILE.replace("FOLDER", &bed.text("")));
     bed.ok(&["init"]);
     bed.ok(&["node", "add", "n1", "--profile-file", "slow.toml", "--path", "./data"]);
     bed.write("home/config.toml", "[http]\nlisten = \"127.0.0.1:0\"\n");
@@ -139,6 +139,7 @@ impl Daemon {
 #[test]
 fn a_backup_is_planned_started_watched_and_listed() {
     let bed = with_node();
+    bed.write("keep", "");
     let daemon = Daemon::start(&bed, "owner");
     let mut events = TcpStream::connect(daemon.address).unwrap();
     events.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
@@ -161,6 +162,9 @@ fn a_backup_is_planned_started_watched_and_listed() {
             Some(("data", data)) if event == "job" => {
                 let job: Value = serde_json::from_str(data).unwrap();
                 assert_eq!((&job["id"], &job["by"]), (&json!(id), &json!("me0")));
+                if job["state"] == "running" && !states.iter().any(|state| state == "running") {
+                    bed.write("go", "");
+                }
                 states.push(job["state"].as_str().unwrap().to_owned());
             }
             Some(("data", _)) if event == "overview" => break,
@@ -181,6 +185,7 @@ fn a_backup_is_planned_started_watched_and_listed() {
 #[test]
 fn jobs_of_one_node_wait_for_each_other_and_can_be_stopped() {
     let bed = with_node();
+    bed.write("keep", "");
     let daemon = Daemon::start(&bed, "owner");
     let first = daemon.start_job(json!({ "action": "backup", "node": "n1" }));
     let second = daemon.start_job(json!({ "action": "backup", "node": "n1" }));
@@ -189,9 +194,13 @@ fn jobs_of_one_node_wait_for_each_other_and_can_be_stopped() {
     assert_eq!(daemon.get(&format!("/jobs/{second}")).1["state"], "waiting");
     let (_, stopped) = daemon.post(&format!("/jobs/{third}/stop"), &json!({}));
     assert_eq!((&stopped["state"], stopped["message"].is_string()), (&json!("failed"), true));
+    bed.write("go", "");
     daemon.wait(&first, &["done"]);
     daemon.wait(&second, &["running"]);
     daemon.post(&format!("/jobs/{second}/stop"), &json!({}));
+    // A command that enters a hold is not cut off. By then the program knows that it is to stop.
+    sleep(Duration::from_secs(3));
+    bed.write("go", "");
     let ended = daemon.wait(&second, &["done", "failed"]);
     assert_eq!(ended["state"], "failed", "{ended:#}");
     daemon.stop();
@@ -200,6 +209,7 @@ fn jobs_of_one_node_wait_for_each_other_and_can_be_stopped() {
 #[test]
 fn what_waits_survives_a_daemon_that_is_killed() {
     let bed = with_node();
+    bed.write("keep", "");
     let mut daemon = Daemon::start(&bed, "owner");
     let first = daemon.start_job(json!({ "action": "backup", "node": "n1" }));
     let second = daemon.start_job(json!({ "action": "backup", "node": "n1" }));
@@ -207,6 +217,7 @@ fn what_waits_survives_a_daemon_that_is_killed() {
     daemon.child.kill().unwrap();
     daemon.child.wait().unwrap();
     let daemon = Daemon::start(&bed, "owner");
+    std::fs::remove_file(bed.path("keep")).unwrap();
     daemon.wait(&first, &["done", "failed", "lost"]);
     let ended = daemon.wait(&second, &["done"]);
     assert_eq!((&ended["by"], &ended["schedule"]), (&json!("me0"), &Value::Null));

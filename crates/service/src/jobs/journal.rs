@@ -88,11 +88,11 @@ impl Journal {
     /// # Errors
     /// As [`Journal::all`].
     pub fn waiting(&self) -> Result<Vec<Record>> {
-        Ok(self
-            .all()?
-            .into_iter()
-            .filter(|record| record.waits && record.ended.is_none())
-            .collect())
+        let mut waiting = self.all()?;
+        waiting.retain(|record| record.waits && record.ended.is_none());
+        // Names tell seconds apart, and no more.
+        waiting.sort_by_key(|record| record.begun);
+        Ok(waiting)
     }
 
     /// Asks whoever works on a job to end it; one that waits is ended here.
