@@ -89,9 +89,11 @@ impl Reader {
         self.pending.is_some()
     }
 
-    /// Whether the bytes end within a record or a fragment.
+    /// Whether the bytes end within a record or a fragment. What follows the last record of a recycled file is the middle of an older one, and may
+    /// look like the head of a fragment that goes on beyond the file: that is no tear.
     pub fn is_torn(&self) -> bool {
-        self.pending.is_some() || self.buffer[self.used..].iter().any(|byte| *byte != 0)
+        let has_more = self.buffer[self.used..].iter().any(|byte| *byte != 0);
+        self.pending.is_some() || (has_more && !self.may_be_older(0))
     }
 
     /// The next record, if there is one.
@@ -172,8 +174,12 @@ impl Reader {
     /// In a recycled file the middle of what the older log left behind follows the last fragment, and looks like anything: whether something is
     /// missing shows in the sequences of the next log.
     fn no_fragment(&self, kind: u8, what: &'static str) -> Next {
-        let may_be_older = self.is_recycled || is_recyclable(kind);
-        if may_be_older && self.number.is_some() { Next::End } else { self.broken(what) }
+        if self.may_be_older(kind) { Next::End } else { self.broken(what) }
+    }
+
+    /// Whether what stands here, as it seems a fragment of this type, may be an older log's.
+    fn may_be_older(&self, kind: u8) -> bool {
+        self.number.is_some() && (self.is_recycled || is_recyclable(kind))
     }
 
     fn is_of_older_log(&self, kind: u8, fragment: &[u8]) -> bool {

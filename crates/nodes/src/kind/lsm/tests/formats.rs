@@ -107,6 +107,34 @@ fn what_an_older_log_left_is_not_read() {
     assert!(matches!(records(&plain, Some(8), 100).1, Next::Broken { at: 10, .. }));
 }
 
+/// The middle of an older record may look like the head of a fragment that is longer than what is left of the file.
+#[test]
+fn what_an_older_log_left_is_no_tear_either() {
+    let batch = |sequence| encode::batch(sequence, &[(0, vec![1; 40], Some(vec![2; 60]))]);
+    let seen = |bytes: &[u8]| {
+        let mut look = Look::new(8);
+        look.push(bytes, |_| {});
+        let whole = look.whole();
+        (whole, look.finish(false))
+    };
+    let mut file = Vec::new();
+    for sequence in 10..13 {
+        file.extend(encode::record(file.len() as u64, Some(8), &batch(sequence)));
+    }
+    let whole = file.len() as u64;
+    for older in [&b"a\x01a\x02a\x03a\x04a\x05a"[..], b"a\x01a", b"a\x01a\x02\x00\x20\x07abc"] {
+        let (end, seen) = seen(&[&file, older].concat());
+        assert_eq!((end, seen.records, seen.after), (whole, 3, 13), "{older:?}");
+        assert_eq!(seen.broken, None, "{older:?}");
+    }
+    // The start of a record of its own has no such excuse, nor has a log whose records carry no number.
+    let long = encode::record(whole, Some(8), &[7; 40_000]);
+    assert!(seen(&[&file, &long[..33_000]].concat()).1.broken.is_some());
+    let plain = encode::record(0, None, &batch(10));
+    let torn = encode::record(plain.len() as u64, None, &batch(11));
+    assert!(seen(&[&plain, &torn[..50]].concat()).1.broken.is_some());
+}
+
 #[test]
 fn zeros_at_the_end_are_no_records() {
     let mut bytes = encode::record(0, None, b"one");
