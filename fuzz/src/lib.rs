@@ -14,7 +14,7 @@ use nodekeep_repo::audit::Seen;
 use nodekeep_repo::codec::{Decompressor, decode_unsized};
 use nodekeep_repo::config::Config;
 use nodekeep_repo::control::{
-    Checkpoint, CollectionOutcome, Deletion, Doomed, Outcome, Progress, Session,
+    Checkpoint, CollectionOutcome, Deletion, Doomed, Numbered, Outcome, Progress, Session,
 };
 use nodekeep_repo::crypto::{Gcm, Secret, SigningKey, hkdf};
 use nodekeep_repo::frame::{self, Kind};

@@ -12,7 +12,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use nodekeep_repo::codec::{Compression, Compressor};
-use nodekeep_repo::control::{Commit, Outcome, Session, Stamp};
+use nodekeep_repo::control::{Commit, Outcome, Session, Stamp, Statement};
 use nodekeep_repo::crypto::{Gcm, SigningKey, hkdf, random};
 use nodekeep_repo::id::{ChunkId, ObjectHash, SessionId};
 use nodekeep_repo::index::{SEGMENT_ENTRIES, Segment};

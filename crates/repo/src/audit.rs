@@ -9,7 +9,7 @@ mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::control::{Checkpoint, Outcome, Session};
+use crate::control::{Checkpoint, Numbered, Outcome, Session};
 use crate::error::{Damage, Result};
 use crate::fetch::{self, Opened};
 use crate::frame::{self, Kind};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nodekeep_store::{Store, StoreErrorKind};
 
 use crate::config::{Config, FORMAT};
-use crate::control::{Checkpoint, Stamp};
+use crate::control::{Checkpoint, Numbered, Stamp};
 use crate::crypto::SigningKey;
 use crate::error::{Damage, Error, Result};
 use crate::fetch;

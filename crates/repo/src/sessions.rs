@@ -10,7 +10,7 @@ use nodekeep_store::{Created, Durability};
 
 use crate::collect::CollectOptions;
 use crate::collect::finish::{Finish, highest};
-use crate::control::{Outcome, Session, Stamp};
+use crate::control::{Outcome, Session, Stamp, Statement};
 use crate::error::{Error, Result};
 use crate::id::{MemberId, SessionId};
 use crate::names::{self, InGeneration, Role};

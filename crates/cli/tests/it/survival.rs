@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use nodekeep_repo::control::{Session, Stamp};
+use nodekeep_repo::control::{Session, Stamp, Statement};
 use nodekeep_repo::crypto::random;
 use nodekeep_repo::id::SessionId;
 use nodekeep_repo::keys::{ContentKey, Credential, Purpose, Seal};

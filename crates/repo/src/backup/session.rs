@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use nodekeep_store::{Created, Durability};
 
 use crate::codec::{Compression, Compressor};
-use crate::control::{Commit, Outcome, PackRef, Progress, Session, Stamp};
+use crate::control::{Commit, Outcome, PackRef, Progress, Session, Stamp, Statement};
 use crate::crypto::{Gcm, SigningKey, hkdf, random};
 use crate::error::{Error, Result};
 use crate::id::{ObjectHash, SessionId};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use nodekeep_store::{Created, Durability};
 
-use crate::control::{CollectionOutcome, Doomed, PackRef};
+use crate::control::{CollectionOutcome, Doomed, PackRef, Statement};
 use crate::crypto::{SigningKey, random};
 use crate::error::Result;
 use crate::id::MemberId;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use nodekeep_store::{Created, Durability, Object};
 
-use crate::control::{Checkpoint, CollectionOutcome, PackRef};
+use crate::control::{Checkpoint, CollectionOutcome, Numbered, PackRef, Statement};
 use crate::crypto::SigningKey;
 use crate::error::{Error, Result};
 use crate::fetch;

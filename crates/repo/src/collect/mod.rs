@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use nodekeep_store::{Created, Durability, Object};
 
-use crate::control::{Deletion, PackRef};
+use crate::control::{Deletion, PackRef, Statement};
 use crate::error::{Damage, Error, Result};
 use crate::id::SnapshotId;
 use crate::monitor::{Monitor, Silent};

@@ -11,7 +11,7 @@ use super::fresh::{Fresh, Named};
 use super::missed::Missed;
 use super::{Done, Donor, Healing, decide, end_sessions, mirror};
 use crate::collect::finish::{Finish, SegmentRef, highest, write_segment};
-use crate::control::{Doomed, PackRef};
+use crate::control::{Doomed, PackRef, Statement};
 use crate::crypto::random;
 use crate::error::{Error, Result};
 use crate::fetch;

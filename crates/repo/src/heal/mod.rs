@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nodekeep_store::{Created, Durability, Store};
 
 use crate::collect::CollectOptions;
-use crate::control::{CollectionOutcome, PackRef};
+use crate::control::{CollectionOutcome, PackRef, Statement};
 use crate::crypto::random;
 use crate::error::{Error, Result};
 use crate::monitor::Monitor;

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use nodekeep_store::Store;
 
-use crate::control::{Checkpoint, CollectionOutcome, Deletion, Doomed, Outcome, Progress, Session};
+use crate::control::{
+    Checkpoint, CollectionOutcome, Deletion, Doomed, Numbered, Outcome, Progress, Session,
+};
 use crate::error::Damage;
 use crate::id::RepoId;
 use crate::listing::Lists;

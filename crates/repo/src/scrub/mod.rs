@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use nodekeep_store::{Created, Durability};
 
 use crate::check::surface;
-use crate::control::PackRef;
+use crate::control::{Numbered, PackRef, Statement};
 use crate::error::{Damage, Error, Result};
 use crate::monitor::Monitor;
 use crate::names;

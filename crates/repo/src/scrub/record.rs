@@ -3,11 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::crypto::SigningKey;
-use crate::error::Damage;
-use crate::frame::{self, Kind};
-use crate::id::{MemberId, PackId, RepoId};
-use crate::roster::{Role, Roster};
+use crate::control::{Numbered, Statement};
+use crate::frame::Kind;
+use crate::id::{MemberId, PackId};
 use crate::wire::{Decoder, Encoder, Malformed};
 
 /// No record names more damaged objects: the rest is found again.
@@ -60,10 +58,10 @@ pub fn short(id: &PackId) -> Short {
     short
 }
 
-impl Record {
-    /// Signs it into an object.
-    pub fn seal(&self, repo: &RepoId, key: &SigningKey) -> Vec<u8> {
-        let mut to = Encoder::new();
+impl Statement for Record {
+    const KIND: Kind = Kind::Scrub;
+
+    fn encode(&self, to: &mut Encoder) {
         to.varint(self.number).raw(&self.keeper.0).zint(self.when).varint(self.period_secs);
         to.list(&self.groups(), |to, (mark, packs)| {
             to.zint(mark.when).u8(u8::from(mark.proven));
@@ -74,38 +72,6 @@ impl Record {
         to.list(&self.findings, |to, finding| {
             to.blob(finding.object.as_bytes()).blob(finding.what.as_bytes()).zint(finding.when);
         });
-        to.no_ext();
-        frame::seal(Kind::Scrub, Some(repo), to.as_bytes(), key)
-    }
-
-    /// Packs with the same mark.
-    fn groups(&self) -> Vec<(Mark, Vec<Short>)> {
-        let mut groups: BTreeMap<Mark, Vec<Short>> = BTreeMap::new();
-        for (pack, mark) in &self.packs {
-            groups.entry(*mark).or_default().push(*pack);
-        }
-        groups.into_iter().collect()
-    }
-
-    /// Reads and checks an object.
-    ///
-    /// # Errors
-    /// If it is damaged, misnumbered, or not a keeper's.
-    pub fn open(
-        object: &[u8],
-        number: u64,
-        repo: &RepoId,
-        roster: &Roster,
-    ) -> Result<Self, Damage> {
-        let verified = frame::open(Kind::Scrub, Some(repo), object)?;
-        let mut from = Decoder::new(verified.body);
-        let record = Self::decode(&mut from)?;
-        from.end()?;
-        let signer = roster.signer(Role::Keeper, &verified.signer);
-        if signer.is_none_or(|member| member.id != record.keeper) {
-            return Err(Damage::Signer);
-        }
-        if record.number == number { Ok(record) } else { Err(Damage::Name) }
     }
 
     fn decode(from: &mut Decoder<'_>) -> Result<Self, Malformed> {
@@ -118,12 +84,32 @@ impl Record {
         let findings = from.list(3, |from| {
             Ok(Finding { object: from.str()?, what: from.str()?, when: from.zint()? })
         })?;
-        from.ext()?;
         let mut packs = BTreeMap::new();
         for (mark, group) in groups {
             packs.extend(group.into_iter().map(|pack: Short| (pack, mark)));
         }
         Ok(Self { number, keeper, when, period_secs, packs, findings })
+    }
+}
+
+impl Numbered for Record {
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn keeper(&self) -> &MemberId {
+        &self.keeper
+    }
+}
+
+impl Record {
+    /// Packs with the same mark.
+    fn groups(&self) -> Vec<(Mark, Vec<Short>)> {
+        let mut groups: BTreeMap<Mark, Vec<Short>> = BTreeMap::new();
+        for (pack, mark) in &self.packs {
+            groups.entry(*mark).or_default().push(*pack);
+        }
+        groups.into_iter().collect()
     }
 
     /// Takes over what another record, or another run, knows: the later proof counts.

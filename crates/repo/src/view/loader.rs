@@ -6,7 +6,7 @@ use nodekeep_store::Store;
 
 use super::{BadObject, Live, OpenCollection, View};
 use crate::control::{
-    Checkpoint, CollectionOutcome, Deletion, Doomed, Outcome, Progress, Session, Stamp,
+    Checkpoint, CollectionOutcome, Deletion, Doomed, Numbered, Outcome, Progress, Session, Stamp,
 };
 use crate::error::{Damage, Result};
 use crate::fetch;

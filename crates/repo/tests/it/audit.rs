@@ -2,7 +2,7 @@
 
 use nodekeep_repo::audit::{AuditReport, Seen, Standing};
 use nodekeep_repo::collect::CollectOptions;
-use nodekeep_repo::control::{Commit, Outcome, Process, Session, Stamp};
+use nodekeep_repo::control::{Commit, Outcome, Process, Session, Stamp, Statement};
 use nodekeep_repo::crypto::random;
 use nodekeep_repo::error::Error;
 use nodekeep_repo::id::SessionId;

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use nodekeep_repo::collect::{CollectOptions, Postponed};
-use nodekeep_repo::control::{CollectionOutcome, Process, Session, Stamp};
+use nodekeep_repo::control::{CollectionOutcome, Process, Session, Stamp, Statement};
 use nodekeep_repo::crypto::random;
 use nodekeep_repo::error::Error;
 use nodekeep_repo::id::{SessionId, SnapshotId};

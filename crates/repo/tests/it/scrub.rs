@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use nodekeep_repo::check::CheckOptions;
-use nodekeep_repo::control::PackRef;
+use nodekeep_repo::control::{Numbered, PackRef, Statement};
 use nodekeep_repo::crypto::SigningKey;
 use nodekeep_repo::error::Error;
 use nodekeep_repo::id::{MemberId, PackId};

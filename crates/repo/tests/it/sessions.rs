@@ -1,7 +1,7 @@
 //! Open sessions: seen, judged by the looker's own clock, and stopped.
 
 use nodekeep_repo::collect::CollectOptions;
-use nodekeep_repo::control::{Process, Progress, Session, Stamp};
+use nodekeep_repo::control::{Process, Progress, Session, Stamp, Statement};
 use nodekeep_repo::crypto::random;
 use nodekeep_repo::error::Error;
 use nodekeep_repo::id::SessionId;

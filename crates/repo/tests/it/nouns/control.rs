@@ -1,8 +1,8 @@
 //! Statements of sessions and keepers: round trip, place, and who may make them.
 
 use nodekeep_repo::control::{
-    Checkpoint, CollectionOutcome, Commit, Deletion, Doomed, Outcome, PackRef, Process, Progress,
-    Session, Stamp,
+    Checkpoint, CollectionOutcome, Commit, Deletion, Doomed, Numbered, Outcome, PackRef, Process,
+    Progress, Session, Stamp, Statement,
 };
 use nodekeep_repo::crypto::SigningKey;
 use nodekeep_repo::error::Damage;
