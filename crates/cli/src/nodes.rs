@@ -2,7 +2,6 @@
 
 use nodekeep_nodes::kind::{Check, Outcome};
 use nodekeep_nodes::manifest::{ComponentRecord, Status};
-use nodekeep_nodes::position::Position;
 use nodekeep_repo::monitor::Monitor;
 use nodekeep_repo::repository::Repository;
 use nodekeep_service::backup::Ground;
@@ -57,22 +56,6 @@ pub fn status_word(status: Status) -> &'static str {
     }
 }
 
-/// "412 blocks, 3 votes, tip 3fa9…".
-pub fn position_text(position: &Position) -> String {
-    let counters =
-        position.counters.iter().map(|(name, n)| format!("{} {name}", render::count(*n)));
-    let labels = position.labels.iter().map(|(name, text)| format!("{name} {text}"));
-    counters.chain(labels).collect::<Vec<_>>().join(", ")
-}
-
-/// "412 more blocks".
-pub fn step_text(name: &str, from: u64, to: u64) -> String {
-    match to.checked_sub(from) {
-        Some(more) => format!("{} more {name}", render::count(more)),
-        None => format!("{} fewer {name}", render::count(from - to)),
-    }
-}
-
 /// Each component on a line, with what there is to say about it below.
 pub fn components_text(components: &[ComponentRecord]) -> String {
     let mut table = Table::new(&["component", "status", ">files", ">size", "holds"]);
@@ -82,7 +65,7 @@ pub fn components_text(components: &[ComponentRecord]) -> String {
             status_word(record.status).to_owned(),
             render::count(record.files),
             render::size(record.bytes),
-            position_text(&record.position),
+            record.position.text(),
         ]);
     }
     let mut text = table.text();

@@ -6,6 +6,7 @@
 
 pub mod axon;
 pub mod command;
+pub mod counting;
 pub mod detect;
 pub mod error;
 pub mod fence;

@@ -138,6 +138,13 @@ impl Manifest {
             && self.components.iter().all(|component| component.status != Status::Skipped)
     }
 
+    /// How far the node was, over all its components.
+    pub fn position(&self) -> Position {
+        let mut all = Position::default();
+        self.components.iter().for_each(|record| all.join(&record.position));
+        all
+    }
+
     /// How many of each status: for the summary.
     pub fn count(&self, status: Status) -> usize {
         self.components.iter().filter(|component| component.status == status).count()

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::counting::of_plural;
+
 /// Counters and labels of a component, by name. A counter's name is the plural that follows the number: `blocks`, `votes`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Position {
@@ -40,6 +42,18 @@ impl Position {
         self.labels.extend(other.labels.iter().map(|(name, text)| (name.clone(), text.clone())));
     }
 
+    /// "412 blocks, 3 votes, tip 3fa9…"; empty if nothing is known.
+    pub fn text(&self) -> String {
+        let counters = self.counters.iter().map(|(name, number)| of_plural(*number, name));
+        let labels = self.labels.iter().map(|(name, text)| format!("{name} {text}"));
+        counters.chain(labels).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The same; `None` if nothing is known.
+    pub fn told(&self) -> Option<String> {
+        Some(self.text()).filter(|text| !text.is_empty())
+    }
+
     /// Counters that differ, from this to a later one: name, before, after.
     pub fn steps<'a>(&'a self, later: &'a Self) -> Vec<(&'a str, u64, u64)> {
         let names: std::collections::BTreeSet<&String> =
@@ -52,6 +66,13 @@ impl Position {
         };
         names.into_iter().filter_map(step).collect()
     }
+}
+
+/// A step in words: "412 more blocks".
+pub fn step_text(name: &str, from: u64, to: u64) -> String {
+    let told = of_plural(to.abs_diff(from), name);
+    let (number, name) = told.split_once(' ').unwrap_or((&told, ""));
+    format!("{number} {} {name}", if to < from { "fewer" } else { "more" })
 }
 
 #[cfg(test)]
@@ -74,6 +95,15 @@ mod tests {
             before.steps(&after),
             [("blocks", 400, 812), ("invites", 0, 2), ("votes", 3, 0)]
         );
+    }
+
+    #[test]
+    fn it_is_told_in_the_terms_of_the_node() {
+        let mut here = position(&[("blocks", 12_000), ("votes", 1)]);
+        here.label("tip", "3fa9");
+        assert_eq!(here.text(), "12,000 blocks, 1 vote, tip 3fa9");
+        assert_eq!(step_text("blocks", 400, 812), "412 more blocks");
+        assert_eq!(step_text("votes", 3, 2), "1 fewer vote");
     }
 
     #[test]

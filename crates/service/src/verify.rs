@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use nodekeep_nodes::counting::counted;
 use nodekeep_repo::id::ChunkId;
 use nodekeep_repo::reader::ChunkReader;
 use nodekeep_repo::source::snapshot::RunReader;
@@ -48,8 +49,8 @@ impl Sampled {
             Some((first, more)) => format!("{first}, and {} more", more.len()),
             None => format!(
                 "all chunks of {} are there and sizes add up; {} with {} bytes came back whole",
-                files(self.files),
-                files(self.read_files),
+                counted(self.files, "file"),
+                counted(self.read_files, "file"),
                 self.read_bytes
             ),
         }
@@ -186,10 +187,6 @@ impl Walk<'_> {
             self.seen.read_bytes = self.seen.read_bytes.saturating_add(file.size);
         }
     }
-}
-
-fn files(count: u64) -> String {
-    if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
 
 fn shown(path: &[u8]) -> String {

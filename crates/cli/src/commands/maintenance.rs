@@ -142,7 +142,7 @@ fn validate(app: &App, name: &str) -> Result<()> {
 fn report_text(report: &Verified) -> String {
     let line = |check: &nodekeep_nodes::kind::Check| nodes::check_text(&check.name, check);
     let lines: Vec<String> = report.checks.iter().map(line).collect();
-    format!("{}\n{}", lines.join("\n"), nodes::position_text(&report.position))
+    format!("{}\n{}", lines.join("\n"), report.position.text())
 }
 
 impl Change {

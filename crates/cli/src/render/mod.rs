@@ -5,6 +5,7 @@ pub mod json;
 pub mod table;
 pub mod time;
 
+pub use nodekeep_nodes::counting::{counted, grouped as count};
 pub use table::Table;
 pub use time::{ago, date_time, duration};
 
@@ -22,28 +23,6 @@ pub fn size(bytes: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", UNITS[unit])
-}
-
-/// `12,345`.
-pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-/// `1 file`, `12,345 files`; adds an s, or the plural after a slash: `directory/directories`.
-pub fn counted(n: u64, noun: &str) -> String {
-    let (one, many) = match noun.split_once('/') {
-        Some((one, many)) => (one.to_owned(), many.to_owned()),
-        None => (noun.to_owned(), format!("{noun}s")),
-    };
-    format!("{} {}", count(n), if n == 1 { one } else { many })
 }
 
 /// A file name as text: what is no UTF-8 is replaced, and control characters cannot reach the terminal.

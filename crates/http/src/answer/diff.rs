@@ -1,14 +1,13 @@
 //! `/diff`: what changed between two snapshots. It is compared anew for each page, so that no list of all changes lies in memory.
 
+use nodekeep_nodes::position::step_text;
 use nodekeep_repo::diff::{Change, ChangeKind, diff};
 use nodekeep_repo::repository::SnapshotRecord;
 use nodekeep_service::find::NodeSnapshot;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::snapshots::position_of;
 use super::tree::{kind, size};
-use super::words;
 use crate::call::{Call, encoded};
 use crate::problem::Problem;
 
@@ -110,8 +109,8 @@ fn document(change: &Change) -> ChangeDocument {
 
 /// "412 more blocks": how far a node came.
 fn steps(from: &SnapshotRecord, to: &SnapshotRecord) -> Vec<String> {
-    let position = |record| Some(position_of(&NodeSnapshot::of(record)?.ok()?.manifest));
+    let position = |record| Some(NodeSnapshot::of(record)?.ok()?.manifest.position());
     let (Some(before), Some(after)) = (position(from), position(to)) else { return Vec::new() };
     let steps = before.steps(&after).into_iter();
-    steps.map(|(name, from, to)| words::step(name, from, to)).collect()
+    steps.map(|(name, from, to)| step_text(name, from, to)).collect()
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use nodekeep_nodes::counting::{counted, grouped};
 use nodekeep_service::find::NodeSnapshot;
 use nodekeep_service::jobs::wish::{Deed, Wish};
 use nodekeep_service::state::State;
@@ -160,16 +161,16 @@ fn held(house: &House, id: &str) -> Result<Vec<String>, Problem> {
     let snapshot = NodeSnapshot::of(record).transpose()?;
     let manifest = snapshot.map(|snapshot| snapshot.manifest);
     let mut lines = vec![format!(
-        "snapshot {} of {}: {} files, {} bytes",
+        "snapshot {} of {}: {}, {} bytes",
         record.id.short(),
         words::time_ms(record.snapshot.started_ms),
-        words::count(record.snapshot.counts.files),
-        words::count(record.snapshot.counts.bytes),
+        counted(record.snapshot.counts.files, "file"),
+        grouped(record.snapshot.counts.bytes),
     )];
     let components = manifest.iter().flat_map(|manifest| &manifest.components);
     lines.extend(components.map(|component| {
-        let position = words::position(&component.position).unwrap_or_default();
-        format!("{}: {} files {position}", component.name, words::count(component.files))
+        let position = component.position.text();
+        format!("{}: {} {position}", component.name, counted(component.files, "file"))
     }));
     Ok(lines)
 }

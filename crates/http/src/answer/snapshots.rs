@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use nodekeep_nodes::counting::counted;
 use nodekeep_nodes::manifest::{ComponentRecord, Manifest, Status};
-use nodekeep_nodes::position::Position;
 use nodekeep_repo::repository::SnapshotRecord;
 use nodekeep_service::find::{NodeSnapshot, node_of};
 use schemars::JsonSchema;
@@ -119,13 +119,6 @@ pub fn show(call: &Call) -> Result<SnapshotDetails, Problem> {
     Ok(SnapshotDetails { snapshot: document(record), manifest, text })
 }
 
-/// How far a node was, over all its components.
-pub fn position_of(manifest: &Manifest) -> Position {
-    let mut all = Position::default();
-    manifest.components.iter().for_each(|record| all.join(&record.position));
-    all
-}
-
 fn document(record: &SnapshotRecord) -> Snapshot {
     let (id, snapshot) = (&record.id, &record.snapshot);
     let manifest = NodeSnapshot::of(record).and_then(Result::ok).map(|node| node.manifest);
@@ -142,7 +135,7 @@ fn document(record: &SnapshotRecord) -> Snapshot {
         files: counts.files,
         added_bytes: counts.bytes_added,
         complete: !snapshot.incomplete && manifest.as_ref().is_none_or(Manifest::is_complete),
-        position: manifest.as_ref().and_then(|manifest| words::position(&position_of(manifest))),
+        position: manifest.as_ref().and_then(|manifest| manifest.position().told()),
         tags: snapshot.tags.iter().cloned().collect(),
         held: manifest.as_ref().is_some_and(is_held),
     }
@@ -161,7 +154,7 @@ pub fn component(record: &ComponentRecord) -> Component {
         status: status(record.status).to_owned(),
         required: record.required,
         bytes: record.bytes,
-        position: words::position(&record.position),
+        position: record.position.told(),
         torn: record.status == Status::Partial,
         note: (!notes.is_empty()).then(|| notes.join(" ")),
     }
@@ -182,9 +175,9 @@ fn lines(record: &SnapshotRecord, manifest: Option<&Manifest>) -> Vec<String> {
     let mut lines = vec![
         format!("by {}@{}, {}", snapshot.user, snapshot.host, snapshot.program),
         format!(
-            "{} files in {} folders",
-            words::count(snapshot.counts.files),
-            words::count(snapshot.counts.dirs)
+            "{} in {}",
+            counted(snapshot.counts.files, "file"),
+            counted(snapshot.counts.dirs, "folder")
         ),
     ];
     if let Some(manifest) = manifest {

@@ -69,7 +69,7 @@ pub fn note_backup(state: &NodeState, backup: &NodeBackup, at: Timestamp) -> Res
         complete: is_complete(&backup.manifest, !backup.report.errors.is_empty()),
         bytes,
         added_bytes: bytes_added,
-        position: position_of(&backup.manifest),
+        position: backup.manifest.position(),
     };
     state.write_json(LAST, &last)
 }
@@ -129,21 +129,6 @@ pub fn is_complete(manifest: &Manifest, has_unreadable: bool) -> bool {
     manifest.is_complete() && !has_unreadable
 }
 
-/// How far a node had come, over all its components.
-pub fn position_of(manifest: &Manifest) -> Position {
-    let mut position = Position::default();
-    manifest.components.iter().for_each(|record| position.join(&record.position));
-    position
-}
-
-/// "412 blocks, 3 votes, tip 3fa9…"; `None` if nothing is known.
-pub fn position_text(position: &Position) -> Option<String> {
-    let counters = position.counters.iter().map(|(name, n)| format!("{n} {name}"));
-    let labels = position.labels.iter().map(|(name, text)| format!("{name} {text}"));
-    let all: Vec<String> = counters.chain(labels).collect();
-    (!all.is_empty()).then(|| all.join(", "))
-}
-
 impl LastBackup {
     /// As the overview has it.
     pub fn newest(&self) -> Newest {
@@ -154,7 +139,7 @@ impl LastBackup {
             bytes: self.bytes,
             added_bytes: self.added_bytes,
             duration: self.seconds,
-            position: position_text(&self.position),
+            position: self.position.told(),
         }
     }
 }

@@ -289,7 +289,7 @@ fn newest(snapshot: &NodeSnapshot) -> Newest {
         bytes: data.counts.bytes,
         added_bytes: data.counts.bytes_added,
         duration: data.finished_ms.saturating_sub(data.started_ms).max(0) as f64 / 1000.0,
-        position: local::position_text(&local::position_of(&snapshot.manifest)),
+        position: snapshot.manifest.position().told(),
     }
 }
 
@@ -339,7 +339,7 @@ fn component(record: &ComponentRecord) -> Component {
         kind: record.kind.clone(),
         status: record.status,
         bytes: record.bytes,
-        position: local::position_text(&record.position),
+        position: record.position.told(),
         note: (!notes.is_empty()).then(|| notes.join("; ")),
     }
 }

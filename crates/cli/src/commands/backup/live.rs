@@ -98,7 +98,7 @@ impl Backup {
         app.output.say(render::fields(&[
             ("snapshot", report.snapshot.map_or(String::new(), |id| id.short())),
             ("files", holds(&report)),
-            ("holds", nodes::position_text(&captured.position)),
+            ("holds", captured.position.text()),
             ("time", took(&report)),
             ("repository", repository_line(&opened)),
         ]))?;

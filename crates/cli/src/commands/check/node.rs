@@ -24,8 +24,6 @@ pub fn told(snapshot: &NodeSnapshot) -> String {
 fn fields(snapshot: &NodeSnapshot) -> Vec<(&'static str, String)> {
     let manifest = &snapshot.manifest;
     let counts = &snapshot.record.snapshot.counts;
-    let mut position = nodekeep_nodes::position::Position::default();
-    manifest.components.iter().for_each(|record| position.join(&record.position));
     vec![
         ("node", format!("{} ({})", manifest.node, manifest.profile)),
         ("created", manifest.captured_at.clone()),
@@ -34,7 +32,7 @@ fn fields(snapshot: &NodeSnapshot) -> Vec<(&'static str, String)> {
             format!("{} in {}", render::size(counts.bytes), render::counted(counts.files, "file")),
         ),
         ("snapshot", snapshot.record.id.hex()),
-        ("holds", nodes::position_text(&position)),
+        ("holds", manifest.position().text()),
     ]
 }
 

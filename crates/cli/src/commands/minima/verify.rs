@@ -71,7 +71,7 @@ impl Verify {
         };
         let line = |check: &Check| nodes::check_text(&check.name, check);
         let lines: Vec<String> = verified.checks.iter().map(line).collect();
-        let position = nodes::position_text(&verified.position);
+        let position = verified.position.text();
         app.output.answer(format!("{}\n{position}", lines.join("\n")))?;
         if matches!(kind, Kind::Backup) && !is_protected {
             app.output.remark(opening::UNPROTECTED);

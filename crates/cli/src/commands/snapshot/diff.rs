@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use nodekeep_nodes::position::Position;
+use nodekeep_nodes::position::step_text;
 use nodekeep_repo::diff::{Change, ChangeKind, diff};
 use nodekeep_repo::reader::ChunkReader;
 use nodekeep_repo::tree::Entry;
@@ -14,7 +15,6 @@ use serde_json::{Value, json};
 
 use super::reference_help;
 use crate::error::Result;
-use crate::nodes;
 use crate::refs::{self, Reference};
 use crate::render::{self, entry};
 use crate::session::App;
@@ -110,7 +110,7 @@ fn steps(before: &Target, after: &Target) -> Result<Vec<String>> {
     };
     let (before, after) = (total(&before?), total(&after?));
     let steps = before.steps(&after).into_iter();
-    Ok(steps.map(|(name, from, to)| nodes::step_text(name, from, to)).collect())
+    Ok(steps.map(|(name, from, to)| step_text(name, from, to)).collect())
 }
 
 fn compare(

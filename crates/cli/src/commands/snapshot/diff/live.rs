@@ -1,5 +1,6 @@
 //! `nodekeep snapshot diff NODE@WHEN --against-live`: what a restore would take back.
 
+use nodekeep_nodes::position::{Position, step_text};
 use nodekeep_service::find::NodeSnapshot;
 use nodekeep_service::live::{Against, ThenAndNow};
 use serde_json::{Value, json};
@@ -39,8 +40,8 @@ fn text(snapshot: &NodeSnapshot, against: &Against) -> String {
     );
     let mut table = Table::new(&["component", "in the snapshot", "now"]);
     for component in &against.components {
-        let now = component.now.as_ref().map_or("not known".to_owned(), nodes::position_text);
-        table.row([component.component.clone(), nodes::position_text(&component.then), now]);
+        let now = component.now.as_ref().map_or("not known".to_owned(), Position::text);
+        table.row([component.component.clone(), component.then.text(), now]);
     }
     let notes = against.components.iter().flat_map(|component| {
         let line = |note: &String| {
@@ -69,7 +70,7 @@ fn fence(against: &Against) -> String {
 }
 
 fn steps(against: &Against) -> Vec<String> {
-    against.steps().iter().map(|(name, then, now)| nodes::step_text(name, *then, *now)).collect()
+    against.steps().iter().map(|(name, then, now)| step_text(name, *then, *now)).collect()
 }
 
 fn document(snapshot: &NodeSnapshot, against: &Against) -> Value {
