@@ -235,6 +235,7 @@ fn service_class(error: &Service) -> Class {
             Class::WouldRewind
         }
         Service::NoSigner => Class::NotAllowed,
+        Service::Untouched { reason, .. } => service_class(reason),
         _ => Class::Failed,
     }
 }

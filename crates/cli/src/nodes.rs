@@ -1,10 +1,11 @@
 //! Registered nodes of this machine, and what their use-cases work with.
 
 use nodekeep_nodes::kind::{Check, Outcome};
-use nodekeep_nodes::manifest::{ComponentRecord, Status};
+use nodekeep_nodes::manifest::{ComponentRecord, Note, Status};
 use nodekeep_repo::monitor::Monitor;
 use nodekeep_repo::repository::Repository;
 use nodekeep_service::backup::Ground;
+use nodekeep_service::loose::Told;
 use nodekeep_service::state::State;
 use serde_json::{Value, json};
 
@@ -54,6 +55,14 @@ pub fn status_word(status: Status) -> &'static str {
         Status::Skipped => "skipped",
         Status::Failed => "FAILED",
     }
+}
+
+/// What the capture of a path by a kind found.
+pub fn capture_text(told: &Told) -> String {
+    let fields = render::fields(&[("kind", told.kind.clone()), ("holds", told.position.text())]);
+    let note = |note: &Note| format!("\n  {}", render::path(note.text.as_bytes()));
+    let notes: Vec<String> = told.notes.iter().map(note).collect();
+    format!("{fields}{}", notes.concat())
 }
 
 /// Each component on a line, with what there is to say about it below.

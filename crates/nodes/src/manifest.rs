@@ -14,6 +14,9 @@ pub const VERSION: u32 = 1;
 /// Code of the note on a component of which only a part is here: chosen so, or left unfinished by an old tool.
 pub const IN_PART: &str = "in-part";
 
+/// Code of the note on a last line that was only half written.
+pub const TORN_TAIL: &str = "torn-tail";
+
 /// How a component came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -90,6 +93,13 @@ pub struct ComponentRecord {
     /// What belongs to it and is not in the snapshot, as far as its kind can name it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Missing>,
+}
+
+impl ComponentRecord {
+    /// Whether a component that is there in part lacks anything: a torn tail that was cut had never been whole in the node either.
+    pub fn lost(&self) -> bool {
+        !self.missing.is_empty() || self.notes.iter().any(|note| note.code != TORN_TAIL)
+    }
 }
 
 /// The machine that wrote a snapshot: a second one with the same node is told apart by it.

@@ -7,6 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nodekeep_nodes::counting::counted;
 use nodekeep_nodes::kind::{self, Captured, Choice, Graft, Other, Others, Request, With};
 use nodekeep_nodes::manifest::{ComponentRecord, Note, Status};
 use nodekeep_nodes::node::{Located, Node};
@@ -128,8 +129,8 @@ fn finish(record: &ComponentRecord, seen: &Seen) -> ComponentRecord {
     let mut record = record.clone();
     (record.files, record.bytes) = (seen.files(), seen.bytes());
     if seen.unreadable() > 0 {
-        let text =
-            format!("{} names could not be read: see the snapshot's list", seen.unreadable());
+        let names = counted(seen.unreadable(), "file or folder/files or folders");
+        let text = format!("{names} could not be read: `nodekeep snapshot show` names them");
         record.notes.push(Note::new("unreadable", text));
         if record.status == Status::Captured {
             record.status = Status::Partial;

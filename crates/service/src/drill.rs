@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use nodekeep_nodes::command::Program;
 use nodekeep_nodes::fence::read::{State as Lying, look};
 use nodekeep_nodes::kind::{Check, Outcome, postgres};
-use nodekeep_nodes::manifest::Status;
+use nodekeep_nodes::manifest::{ComponentRecord, Status};
 use nodekeep_nodes::node::Node;
 use nodekeep_nodes::profile::{Kind, PostgresMethod, VerifyRule};
 use nodekeep_nodes::system;
@@ -155,11 +155,7 @@ impl Rehearsal {
                 }
             }
         }
-        for record in &snapshot.manifest.components {
-            if matches!(record.status, Status::Failed | Status::Skipped | Status::Absent) {
-                self.step(&record.name, Outcome::Skipped, "it is not in the snapshot");
-            }
-        }
+        self.steps.extend(snapshot.manifest.components.iter().filter_map(lacking));
     }
 
     /// Its checks, and whether it stands where the manifest says.
@@ -264,6 +260,23 @@ impl Rehearsal {
             Err(error) => self.step(&rule.name, Outcome::Failed, error.to_string()),
         }
     }
+}
+
+/// What the snapshot itself lacks of a component: a restore does not bring it back, so that a node that needs it is not proven by the rest.
+fn lacking(record: &ComponentRecord) -> Option<Check> {
+    let what = match record.status {
+        Status::Captured => return None,
+        Status::Partial if !record.lost() => return None,
+        Status::Partial => "the snapshot holds it in part",
+        Status::Failed | Status::Skipped | Status::Absent => "it is not in the snapshot",
+    };
+    let is_needed = record.required && matches!(record.status, Status::Partial | Status::Failed);
+    let why: Vec<&str> = record.notes.iter().map(|note| note.text.as_str()).collect();
+    Some(Check {
+        name: record.name.clone(),
+        outcome: if is_needed { Outcome::Failed } else { Outcome::Skipped },
+        detail: [what, &why.join("; ")].join(if why.is_empty() { "" } else { ": " }),
+    })
 }
 
 fn last_line(stdout: &[u8]) -> String {

@@ -243,6 +243,14 @@ pub enum Error {
     /// A node could not be held or let go.
     #[error(transparent)]
     Hold(#[from] HoldError),
+    /// A restore that ended before it touched anything of the node.
+    #[error("{what}: {reason}; nothing of the node's data was changed")]
+    Untouched {
+        /// What did not succeed.
+        what: &'static str,
+        /// Why.
+        reason: Box<Self>,
+    },
     /// A snapshot that is of no node, or of one that this version does not know how to read.
     #[error("snapshot {snapshot} cannot be restored as a node: {reason}")]
     NotANode {
@@ -263,6 +271,11 @@ impl From<nodekeep_nodes::axon::error::Error> for Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
+    /// For `map_err` on what comes before anything of a node is touched.
+    pub(crate) fn untouched<E: Into<Self>>(what: &'static str) -> impl FnOnce(E) -> Self {
+        move |reason| Self::Untouched { what, reason: Box::new(reason.into()) }
+    }
+
     /// For `map_err` on what touched a file.
     pub fn file(path: impl Into<PathBuf>, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let fail = FileError::at(path, action);

@@ -4,13 +4,53 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nodekeep_nodes::kind::{self, Captured, Graft, Request, With};
+use nodekeep_nodes::manifest::Note;
+use nodekeep_nodes::position::Position;
 use nodekeep_nodes::profile::{Kind, Variables};
 use nodekeep_repo::backup::{BackupOptions, BackupReport};
+use nodekeep_repo::repository::SnapshotRecord;
+use serde::{Deserialize, Serialize};
 
 use crate::backup::Ground;
 use crate::error::Result;
+use crate::find::attachment;
 use crate::graft::NodeSource;
 use crate::staging::Staging;
+
+/// Name of the attachment with what the capture of a path found.
+const CAPTURE: &str = "nodekeep.path/capture.json";
+
+/// What the capture of a path found, as its snapshot carries it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Told {
+    /// The kind it was copied by.
+    pub kind: String,
+    /// How far it had come.
+    #[serde(default, skip_serializing_if = "Position::is_empty")]
+    pub position: Position,
+    /// What was torn, and what a person should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
+}
+
+impl Told {
+    fn of(kind: &Kind, captured: &Captured) -> Self {
+        Self {
+            kind: kind.word().to_owned(),
+            position: captured.position.clone(),
+            notes: captured.notes.clone(),
+        }
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// What a snapshot carries; `None` if its paths were copied as files, or by a later version that says it in another way.
+    pub fn by(record: &SnapshotRecord) -> Option<Self> {
+        serde_json::from_slice(attachment(record, CAPTURE)?).ok()
+    }
+}
 
 /// How long a path may be tried.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -48,7 +88,9 @@ impl Ground<'_> {
         grafts.extend(staging.folders().iter().map(hidden));
         let roots = vec![(path.clone(), path)];
         let source = NodeSource::new(roots, grafts, Vec::new(), Box::new(Vec::new));
-        let report = self.repository.backup(&source, options, self.monitor)?;
+        let mut options = options.clone();
+        options.attachments.push((CAPTURE.to_owned(), Told::of(kind, &captured).bytes()));
+        let report = self.repository.backup(&source, &options, self.monitor)?;
         Ok((report, captured))
     }
 }

@@ -19,7 +19,7 @@ pub enum HoldError {
         lock: PathBuf,
     },
     /// The profile does not say how.
-    #[error("profile `{profile}` cannot do this: {needs}")]
+    #[error("profile `{profile}` does not say how: it has no {needs}")]
     NoCommands {
         /// Its name.
         profile: String,

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::lines::{Extent, Line, json, walk};
 use super::{Captured, Graft, Outcome, Request, Verified, With};
 use crate::error::{Error, Result};
-use crate::manifest::Note;
+use crate::manifest::{Note, TORN_TAIL};
 use crate::profile::JsonlRule;
 
 /// The counter of files whose profile gives lines no other name.
@@ -144,7 +144,7 @@ fn describe(path: &Path, extent: &Extent, rule: &JsonlRule) -> Captured {
             "the last line was not whole: {} bytes from byte {} on are left out",
             extent.torn, extent.length
         );
-        captured.notes.push(Note::new("torn-tail", text));
+        captured.notes.push(Note::new(TORN_TAIL, text));
     }
     if extent.is_open {
         let text = "the last line is whole JSON, but no newline follows it: it is kept as it is";

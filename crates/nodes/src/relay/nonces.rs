@@ -7,6 +7,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::counting::counted;
 use crate::error::{Error, Result};
 use crate::kind::{Outcome, Verified};
 
@@ -58,11 +59,11 @@ pub(super) fn check(report: &mut Verified, data: &Path) -> Result<()> {
         is_first = false;
     })?;
     match missing.first() {
-        None => report.check("nonces of blocks", Outcome::Passed, format!("{all} nonces in blocks, {} used up", used.len())),
+        None => report.check("nonces of blocks", Outcome::Passed, format!("{all} nonces in blocks, all among the {} that are used up", used.len())),
         Some(first) => report.check(
             "nonces of blocks",
             Outcome::Failed,
-            format!("{} blocks, from block {first} on, bear nonces that nonces.jsonl does not have: their transactions could be replayed", missing.len()),
+            format!("{}, from block {first} on, with nonces that nonces.jsonl does not have: their transactions could be replayed", counted(missing.len() as u64, "block")),
         ),
     }
     Ok(())

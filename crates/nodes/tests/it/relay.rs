@@ -97,7 +97,7 @@ fn each_fault_is_named_with_its_place() {
         ),
         (
             |data| edit(&data.join("blockchain/nonces.jsonl"), "nonce-1", "nonce-x"),
-            "1 blocks, from block 1 on",
+            "1 block, from block 1 on",
         ),
         (
             |data| edit(&data.join("voting/session-votes.json"), ":3", ":4"),

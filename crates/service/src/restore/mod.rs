@@ -247,7 +247,9 @@ impl Ground<'_> {
             status: None,
         };
         let back = Back { node, control: Control::of(node, &site(&state).log(node.name()))?, wish };
-        let switched = hooks::before_restore(node, &context).map_err(Error::from).and_then(|()| {
+        let ready = hooks::before_restore(node, &context);
+        let ready = ready.map_err(Error::untouched("what comes before a restore failed"));
+        let switched = ready.and_then(|()| {
             self.stop_and_switch(&back, snapshot, all, (&plan, &staged), &mut restored)
         });
         let down = switched.inspect_err(|_| {
@@ -306,7 +308,8 @@ impl Back<'_> {
         if self.node.profile.service.stop.is_none() {
             return Ok(false);
         }
-        Ok(self.control.stop()? == Stopped::Now)
+        let stopped = self.control.stop();
+        Ok(stopped.map_err(Error::untouched("the node could not be stopped"))? == Stopped::Now)
     }
 
     /// After state is in place: what a program takes, hooks, the start, and a look.

@@ -60,6 +60,35 @@ fn a_check_that_fails_fails_the_drill() {
     assert_eq!(drilled.certificate.result, DrillResult::Failed);
 }
 
+/// What the snapshot lacks does not come back: the rest that is sound is no proof.
+#[test]
+fn a_snapshot_that_lacks_what_the_node_needs_fails_the_drill() {
+    let more = "[[component]]\nname = \"state\"\nabout = \"its state\"\npath = \"{data}/state.db\"\nkind = \"sqlite\"\nrequired = NEEDED\n";
+    for (needed, expected) in [("true", DrillResult::Failed), ("false", DrillResult::Restored)] {
+        let machine = Machine::new();
+        lay(&machine.data(), &[("ledger.jsonl", "{}\n{}\n"), ("state.db", "no database")]);
+        machine.back_up(&machine.node(&profile(&more.replace("NEEDED", needed))));
+        let snapshot = machine.snapshots().pop().unwrap();
+        let folder = machine.folder.join("sandboxes");
+        let certificate = machine.ground().rehearse(&snapshot, &folder, false).unwrap();
+        assert_eq!(certificate.result, expected, "{:?}", certificate.steps);
+        let told = certificate.steps.iter().find(|step| step.name == "state").unwrap();
+        assert!(told.detail.starts_with("it is not in the snapshot: "), "{told:?}");
+    }
+}
+
+/// A line that was being written when the copy was made had never been whole: nothing is lost with it.
+#[test]
+fn a_torn_tail_does_not_fail_the_drill() {
+    let machine = Machine::new();
+    lay(&machine.data(), &[("ledger.jsonl", "{}\n{}\n{\"half")]);
+    machine.back_up(&machine.node(&profile("")));
+    let snapshot = machine.snapshots().pop().unwrap();
+    let folder = machine.folder.join("sandboxes");
+    let certificate = machine.ground().rehearse(&snapshot, &folder, false).unwrap();
+    assert_eq!(certificate.result, DrillResult::Restored, "{:?}", certificate.steps);
+}
+
 #[test]
 fn certificates_are_found_believed_and_not_forged() {
     let (machine, drilled) = drilled("");

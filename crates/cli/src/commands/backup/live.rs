@@ -103,7 +103,7 @@ impl Backup {
             ("repository", repository_line(&opened)),
         ]))?;
         for note in &captured.notes {
-            app.output.say(format!("{}: {}", note.code, render::path(note.text.as_bytes())))?;
+            app.output.say(format!("  {}", render::path(note.text.as_bytes())))?;
         }
         tell_unread(app, &report)?;
         let mut told = document(&opened, &report, made.is_some());

@@ -1,5 +1,6 @@
 //! `nodekeep backup NODE`.
 
+use nodekeep_nodes::fence::retire::Claim;
 use nodekeep_nodes::kind::Choice;
 use nodekeep_nodes::manifest::{Manifest, Note};
 use nodekeep_nodes::node::Node;
@@ -32,12 +33,16 @@ impl Backup {
         options.cache = Some(app.home.cache(&opened.repository.id()));
         let progress = Progress::start(&app.output, "Backing up");
         let ground = nodes::ground(app, &state, &opened.repository, &progress)?;
+        let elsewhere = held_elsewhere(&opened, &ground, name)?;
         let done = ground.backup(&node, &self.node_wish(&node)?, &options)?;
         progress.close();
         opened.pin()?;
         remember(app, &opened, done.report.snapshot)?;
         tell(app, &opened, &done)?;
         let verified = self.verified(app, &opened, &ground, &done)?;
+        if let Some(claim) = elsewhere {
+            app.output.alert(format!("\nCareful: {claim}. Two machines with one identity do harm: if the node was started here by mistake, stop it."));
+        }
         let missing = still_missing(&opened, made.as_ref(), Some(render::time::now_ms()));
         if !missing.is_empty() && !self.dry_run {
             app.output.say(format!("\nStill missing:\n{missing}"))?;
@@ -104,6 +109,15 @@ impl Backup {
     }
 }
 
+/// Whose the node is by what is recorded, if it is not this machine's: a backup is taken all the same. Keys that do not read cannot tell.
+fn held_elsewhere(opened: &Opened, ground: &Ground<'_>, name: &str) -> Result<Option<Claim>> {
+    if !opened.repository.capability().reads_data {
+        return Ok(None);
+    }
+    let claim = ground.holder(name, &opened.repository.snapshots()?)?;
+    Ok(Some(claim).filter(|claim| !claim.is_free()))
+}
+
 fn tell(app: &App, opened: &Opened, done: &NodeBackup) -> Result<()> {
     let (report, manifest) = (&done.report, &done.manifest);
     let verb = if report.snapshot.is_none() { "Would back up" } else { "Backed up" };
@@ -132,6 +146,9 @@ fn tell(app: &App, opened: &Opened, done: &NodeBackup) -> Result<()> {
 }
 
 fn held(manifest: &Manifest) -> String {
+    if manifest.hold_notes.iter().any(|note| note.code == "hold-failed") {
+        return "nothing: it could not be held".to_owned();
+    }
     match serde_json::to_value(manifest.hold) {
         Ok(serde_json::Value::String(word)) if word != "none" => word,
         _ => String::new(),
@@ -139,7 +156,7 @@ fn held(manifest: &Manifest) -> String {
 }
 
 fn tell_note(app: &App, note: &Note) -> Result<()> {
-    let text = format!("\n{}: {}", note.code, render::path(note.text.as_bytes()));
+    let text = format!("\n{}", render::path(note.text.as_bytes()));
     if is_failure(note) {
         app.output.alert(text);
         return Ok(());

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use nodekeep_nodes::manifest::Note;
 use nodekeep_service::find::NodeSnapshot;
+use nodekeep_service::loose::Told;
 use serde_json::json;
 
 use super::list::document;
@@ -40,6 +42,10 @@ impl Show {
         if let Some(node) = &of_node {
             app.output.answer(format!("\n{}", node_text(node)))?;
         }
+        let of_path = Told::by(&target.record);
+        if let Some(told) = &of_path {
+            app.output.answer(format!("\n{}", nodes::capture_text(told)))?;
+        }
         let snapshot = &target.record.snapshot;
         let mut value = document(&target.record);
         value["excludes"] = json!(snapshot.excludes);
@@ -49,6 +55,7 @@ impl Show {
             .iter()
             .map(|(name, bytes)| json!({ "name": name, "size": bytes.len() }))
             .collect();
+        value["capture"] = json!(of_path);
         value["node"] =
             of_node.map_or(json!(null), |node| nodes::manifest_document(&node.manifest));
         app.output.document(&value)
@@ -98,8 +105,8 @@ fn node_text(node: &NodeSnapshot) -> String {
             if manifest.is_complete() { "yes".to_owned() } else { "no: see below".to_owned() },
         ),
     ]);
-    let notes: Vec<String> =
-        manifest.hold_notes.iter().map(|note| format!("\n{}: {}", note.code, note.text)).collect();
+    let note = |note: &Note| format!("\n{}", render::path(note.text.as_bytes()));
+    let notes: Vec<String> = manifest.hold_notes.iter().map(note).collect();
     format!("{fields}\n\n{}{}", nodes::components_text(&manifest.components), notes.concat())
 }
 

@@ -4,6 +4,7 @@
 //! record, or not yet a whole atomic group, does not count.
 
 use std::fs::File;
+use std::io;
 
 use super::disk::Disk;
 use super::edit::{Bad, Edit};
@@ -153,9 +154,18 @@ impl Tail {
     }
 }
 
+/// What a folder without CURRENT is not.
+fn unreadable(disk: &dyn Disk, source: io::Error) -> Error {
+    if source.kind() != io::ErrorKind::NotFound {
+        return Error::file(disk.path().join("CURRENT"), "read")(source);
+    }
+    let reason = "it holds no RocksDB or LevelDB database: there is no file CURRENT";
+    Error::Unsupported { path: disk.path().to_owned(), reason: reason.to_owned() }
+}
+
 /// The MANIFEST that CURRENT names.
 fn current(disk: &dyn Disk) -> Result<String> {
-    let bytes = disk.read("CURRENT").map_err(Error::file(disk.path().join("CURRENT"), "read"))?;
+    let bytes = disk.read("CURRENT").map_err(|source| unreadable(disk, source))?;
     let text = String::from_utf8(bytes).unwrap_or_default();
     let name = text.trim_end_matches('\n');
     if matches!(named(name), Named::Manifest(_)) {
