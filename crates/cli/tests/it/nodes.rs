@@ -50,6 +50,18 @@ fn a_ratchet_never_runs_backwards_unasked() {
     assert_eq!(fs::read_to_string(&sessions).unwrap(), "{\"n\":2}");
 }
 
+/// A machine that gave a node up and backs it up again has started it by mistake, or takes it back: either way it is said.
+#[test]
+fn a_backup_says_that_the_node_was_retired_here() {
+    let bed = registered();
+    assert!(!bed.run(&["backup", "relay1"]).stderr.contains("Careful"));
+    bed.ok(&["node", "retire", "relay1", "--yes", "--answer", "moved to the new server"]);
+    let told = bed.run(&["backup", "relay1"]);
+    assert_eq!(told.code, 0, "{}", told.stderr);
+    assert!(told.stderr.contains("this machine was retired at"), "{}", told.stderr);
+    assert!(told.stderr.contains("moved to the new server"), "{}", told.stderr);
+}
+
 #[test]
 fn names_that_are_taken_or_none_are_refused() {
     let bed = registered();
@@ -114,8 +126,11 @@ fn linked_lines_are_recognised_or_described() {
     bed.write(chain, &format!("{whole}{{\"index\":1,"));
     let torn = bed.run(&["backup", &format!("./{chain}")]);
     assert_eq!(torn.code, 0, "{}{}", torn.stdout, torn.stderr);
-    assert!(torn.stdout.contains("torn"), "{}", torn.stdout);
+    assert!(torn.stdout.contains("the last line was not whole"), "{}", torn.stdout);
     assert!(torn.stdout.contains("as jsonl-chain"), "{}", torn.stdout);
+    let shown = bed.ok(&["snapshot", "show", &format!("./{chain}@latest")]);
+    assert!(shown.contains("jsonl-chain"), "{shown}");
+    assert!(shown.contains("1 block") && shown.contains("the last line was not whole"), "{shown}");
     bed.ok(&["restore", &format!("./{chain}@latest"), "--target", "./out"]);
     assert_eq!(bed.read("out/chain.jsonl"), whole, "to its last whole line");
 
