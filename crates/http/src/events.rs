@@ -53,6 +53,11 @@ impl Events {
         Self { sender: broadcast::channel(LAG).0, stopped }
     }
 
+    /// Tells that the overview has changed.
+    pub fn ask_again(&self) {
+        self.tell("overview", &json!({}));
+    }
+
     fn tell(&self, event: &str, data: &impl Serialize) {
         if let Ok(data) = serde_json::to_string(data) {
             // Nobody may be left who listens.
@@ -174,7 +179,7 @@ impl Seen {
             // What the job changed is there before anybody is told to ask again.
             _ = house.library.renew();
             house.overviews.renew(house);
-            events.tell("overview", &json!({}));
+            events.ask_again();
         }
         self.began = true;
     }
@@ -238,7 +243,7 @@ impl Seen {
         if self.began && (!raised.is_empty() || !cleared.is_empty()) {
             events.tell("alert", &json!({ "raised": raised, "cleared": cleared }));
             house.overviews.renew(house);
-            events.tell("overview", &json!({}));
+            events.ask_again();
         }
         self.alerts = now;
     }

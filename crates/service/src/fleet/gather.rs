@@ -9,6 +9,7 @@ use nodekeep_nodes::manifest::Machine as Writer;
 use nodekeep_repo::id::{MemberId, SnapshotId};
 use nodekeep_repo::repository::{Repository, SnapshotRecord};
 use nodekeep_repo::scrub::ScrubStatus;
+use nodekeep_repo::view::View;
 
 use super::machines::{Duty, Writing, machines};
 use super::moment::Moment;
@@ -81,11 +82,19 @@ impl Stored {
     /// # Errors
     /// If the store fails.
     pub fn read(repository: &Repository) -> Result<Self> {
-        let view = repository.view()?;
+        Self::of(repository, &repository.view()?, None)
+    }
+
+    /// The same of a view that is at hand; snapshots that were read before are not read again.
+    ///
+    /// # Errors
+    /// As [`Stored::read`].
+    pub fn of(repository: &Repository, view: &View, before: Option<&Self>) -> Result<Self> {
+        let known = before.and_then(|before| before.records.as_deref()).unwrap_or_default();
         let mut damaged = view.problems.len() as u64;
         let records = match repository.capability().reads_trees {
             true => {
-                let (records, bad) = repository.snapshots_in(&view)?;
+                let (records, bad) = repository.snapshots_since(view, known)?;
                 damaged += bad.len() as u64;
                 Some(records)
             }
