@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use nodekeep_repo::crypto::random;
-use nodekeep_service::state::replace;
+use nodekeep_service::state::{exclusively, replace};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -159,6 +159,15 @@ impl Tokens {
         if !(1..=64).contains(&name.len()) || !name.chars().all(fits) || name == "schedule" {
             return Err(TokenError::Name { name: name.to_owned() });
         }
+        self.alone(|| self.add_alone(name, role, expires))
+    }
+
+    fn add_alone(
+        &self,
+        name: &str,
+        role: Role,
+        expires: Option<Timestamp>,
+    ) -> Result<Zeroizing<String>, TokenError> {
         let mut tokens = self.all()?;
         if tokens.iter().any(|token| token.name == name) {
             return Err(TokenError::Exists { name: name.to_owned() });
@@ -177,13 +186,20 @@ impl Tokens {
     /// # Errors
     /// [`TokenError::Unknown`], or why the file could not be written.
     pub fn remove(&self, name: &str) -> Result<(), TokenError> {
-        let mut tokens = self.all()?;
-        let before = tokens.len();
-        tokens.retain(|token| token.name != name);
-        if tokens.len() == before {
-            return Err(TokenError::Unknown { name: name.to_owned() });
-        }
-        self.write(tokens)
+        self.alone(|| {
+            let mut tokens = self.all()?;
+            let before = tokens.len();
+            tokens.retain(|token| token.name != name);
+            if tokens.len() == before {
+                return Err(TokenError::Unknown { name: name.to_owned() });
+            }
+            self.write(tokens)
+        })
+    }
+
+    /// Two commands do not overwrite each other's change.
+    fn alone<T>(&self, work: impl FnOnce() -> Result<T, TokenError>) -> Result<T, TokenError> {
+        exclusively(&self.path.with_extension("lock"), work)
     }
 
     /// Whose token this is, if it holds now. All are compared, each in constant time.
@@ -252,6 +268,19 @@ mod tests {
         tokens.remove("ops").unwrap();
         assert!(!tokens.still(&held, now).unwrap());
         assert!(tokens.holder(&text, now).unwrap().is_none());
+    }
+
+    #[test]
+    fn tokens_that_are_made_at_once_all_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::new(folder.path());
+        std::thread::scope(|scope| {
+            for at in 0..8 {
+                let tokens = &tokens;
+                scope.spawn(move || tokens.add(&format!("t{at}"), Role::Read, None).unwrap());
+            }
+        });
+        assert_eq!(tokens.all().unwrap().len(), 8);
     }
 
     #[test]

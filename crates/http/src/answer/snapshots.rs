@@ -182,9 +182,9 @@ fn lines(record: &SnapshotRecord, manifest: Option<&Manifest>) -> Vec<String> {
     let mut lines = vec![
         format!("by {}@{}, {}", snapshot.user, snapshot.host, snapshot.program),
         format!(
-            "{} files in {} folders",
-            words::count(snapshot.counts.files),
-            words::count(snapshot.counts.dirs)
+            "{} in {}",
+            words::counted(snapshot.counts.files, "file"),
+            words::counted(snapshot.counts.dirs, "folder")
         ),
     ];
     if let Some(manifest) = manifest {

@@ -31,6 +31,27 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// `1 file`, `1,204 files`.
+pub fn counted(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+/// `512 bytes`, `4.2 KiB`.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let (mut value, mut unit) = (bytes as f64, None);
+    for name in UNITS {
+        if value < 1024.0 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, Some(name));
+    }
+    match unit {
+        None => counted(bytes, "byte"),
+        Some(unit) => format!("{value:.1} {unit}"),
+    }
+}
+
 /// "412 blocks, 3 votes, tip 3fa9…"; nothing for a node without terms of its own.
 pub fn position(position: &Position) -> Option<String> {
     let counters = position.counters.iter().map(|(name, n)| format!("{} {name}", count(*n)));
