@@ -127,12 +127,7 @@ fn run(
     if failures.is_empty() { Ok(()) } else { Err(HookError { moment, failures }) }
 }
 
-fn run_line(
-    node: &Node,
-    line: &Line,
-    context: &Context,
-    stop: Stop<'_>,
-) -> Result<(), NodeError> {
+fn run_line(node: &Node, line: &Line, context: &Context, stop: Stop<'_>) -> Result<(), NodeError> {
     let program = Program::of(line, &node.variables())?;
     Program { environment: context.environment(), ..program }.run_unless(stop).map(drop)
 }

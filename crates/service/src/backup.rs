@@ -96,8 +96,14 @@ impl Ground<'_> {
             (false, false) => Holding::enter(node, &state, &stop)?,
         };
         let view = holding.view();
-        let capturing =
-            Capturing { node, wish, view: &view, memory: &memory, staging: &mut staging, stop: &stop };
+        let capturing = Capturing {
+            node,
+            wish,
+            view: &view,
+            memory: &memory,
+            staging: &mut staging,
+            stop: &stop,
+        };
         let since = SystemTime::now();
         let mut scene = capturing.run()?;
         warn(node, &mut scene.records);

@@ -73,8 +73,14 @@ impl Ground<'_> {
         let dumped = dumped(node);
         let wish = Wish { only: Vec::new(), skip: dumped.clone(), ..Wish::default() };
         let (view, memory) = (View::default(), Memory::new());
-        let capturing =
-            Capturing { node, wish: &wish, view: &view, memory: &memory, staging: &mut staging, stop: &never };
+        let capturing = Capturing {
+            node,
+            wish: &wish,
+            view: &view,
+            memory: &memory,
+            staging: &mut staging,
+            stop: &never,
+        };
         let seen = capturing.run()?.records;
         let held =
             snapshot.manifest.components.iter().filter(|record| snapshot.holds(&record.name));

@@ -149,7 +149,8 @@ fn backup(house: &House, wish: &Wish, plan: &mut PlanDocument) -> Result<(), Pro
     plan.lines = components(&node);
     let dumped = dumped(&node);
     if dumped.len() == node.profile.components.len() {
-        plan.lines.push("Nothing was counted: all of it is dumped when the backup runs.".to_owned());
+        plan.lines
+            .push("Nothing was counted: all of it is dumped when the backup runs.".to_owned());
         return Ok(());
     }
     let mut arguments = wish.arguments();

@@ -75,11 +75,7 @@ pub fn enter(plan: &Plan, journal: Journal) -> Result<Held, HoldError> {
 ///
 /// # Errors
 /// As [`enter`]; [`HoldError::is_stop`] tells that it was the wish.
-pub fn enter_unless(
-    plan: &Plan,
-    mut journal: Journal,
-    stop: Stop<'_>,
-) -> Result<Held, HoldError> {
+pub fn enter_unless(plan: &Plan, mut journal: Journal, stop: Stop<'_>) -> Result<Held, HoldError> {
     let unreleased = resume::release_all(&mut journal, false);
     if !unreleased.is_empty() {
         return Err(HoldError::Release { unreleased });
@@ -170,11 +166,7 @@ impl State {
         }
     }
 
-    fn enter(
-        &mut self,
-        steps: &[Step],
-        stop: Stop<'_>,
-    ) -> Result<(), (String, Box<HoldError>)> {
+    fn enter(&mut self, steps: &[Step], stop: Stop<'_>) -> Result<(), (String, Box<HoldError>)> {
         for step in steps {
             if stop() {
                 return Err((step.about.clone(), Box::new(HoldError::Asked)));

@@ -11,7 +11,8 @@ use nodekeep_service::verify::Sampled;
 use serde_json::json;
 
 use super::{
-    Backup, changes, conclude, document, holds, new_data, remember, repository_line, still_missing, took,
+    Backup, changes, conclude, document, holds, new_data, remember, repository_line, still_missing,
+    took,
 };
 use crate::commands::snapshot::unreadable;
 use crate::error::{Error, Result};
