@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -137,6 +138,10 @@ impl Tokens {
         match fs::read(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(bad(error.to_string())),
+            // Who writes to it lets himself in.
+            Ok(_) if self.is_open().map_err(|error| bad(error.to_string()))? => {
+                Err(bad("others may write to it, and let themselves in: chmod 600, and look at nodekeep daemon token list".to_owned()))
+            }
             Ok(bytes) => {
                 let pages: Pages =
                     serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
@@ -227,6 +232,10 @@ impl Tokens {
         Ok(self.all()?.iter().any(|token| token == known && token.holds(now)))
     }
 
+    fn is_open(&self) -> io::Result<bool> {
+        Ok(self.path.metadata()?.permissions().mode() & 0o022 != 0)
+    }
+
     fn write(&self, tokens: Vec<Token>) -> Result<(), TokenError> {
         let text = serde_json::to_vec_pretty(&Pages { tokens }).map_err(|error| {
             TokenError::File { path: self.path.clone(), reason: error.to_string() }
@@ -247,7 +256,7 @@ fn hash(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs::Permissions;
 
     use super::*;
 
@@ -289,7 +298,10 @@ mod tests {
         let text = Tokens::new(folder.path()).add("ops", Role::Read, None).unwrap();
         let path = folder.path().join("tokens.json");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        let written = fs::read_to_string(path).unwrap();
+        let written = fs::read_to_string(&path).unwrap();
         assert!(!written.contains(text.trim_start_matches(PREFIX)));
+        fs::set_permissions(&path, Permissions::from_mode(0o620)).unwrap();
+        let refused = Tokens::new(folder.path()).holder(&text, Timestamp::now()).unwrap_err();
+        assert!(refused.to_string().contains("chmod 600"), "{refused}");
     }
 }

@@ -123,6 +123,11 @@ fn write(app: &App, folder: &Path, units: &[Unit]) -> Result<()> {
     app.output.document(&json!({ "folder": folder, "units": names }))
 }
 
+fn what(schedule: &Schedule) -> String {
+    let word = schedule.job.word();
+    schedule.node.as_ref().map_or_else(|| word.to_owned(), |node| format!("{word} of {node}"))
+}
+
 fn units(app: &App, schedule: &Schedule, command: &str) -> Result<[Unit; 2]> {
     let name = &schedule.name;
     let no_calendar =
@@ -132,7 +137,7 @@ fn units(app: &App, schedule: &Schedule, command: &str) -> Result<[Unit; 2]> {
     // systemd reads `%` as a placeholder.
     let command = command.replace('%', "%%");
     let service = [
-        format!("[Unit]\nDescription=Nodekeep: {}\n", schedule.job.word()),
+        format!("[Unit]\nDescription=Nodekeep: {}\n", what(schedule)),
         format!("[Service]\nType=oneshot\n{}", environment(app).trim_end()),
         format!("ExecStart={command} schedule run-now {name}\n"),
     ];
