@@ -74,6 +74,8 @@ impl Events {
                 seen = Seen::default();
                 house.library.rest(IDLE);
             } else {
+                house.library.keep();
+                house.overviews.keep(&house);
                 let (events, house) = (self.clone(), Arc::clone(&house));
                 let looked = tokio::task::spawn_blocking(move || {
                     seen.look(&house, &events);
@@ -96,6 +98,7 @@ pub fn listen(call: &Call) -> Result<Reply, Problem> {
         let message = "as many listen already as are let in";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "try-again", message));
     }
+    call.house.library.prepare();
     let (sender, receiver) = mpsc::channel(16);
     let who = call.who.clone();
     let pass = pass(Arc::clone(&call.house), who, events.sender.subscribe(), sender);

@@ -93,6 +93,13 @@ impl Overviews {
         });
     }
 
+    /// Looks again beside before what was seen is old: for as long as somebody has the dashboard open.
+    pub fn keep(&self, house: &Arc<House>) {
+        if self.held().is_none_or(|kept| kept.at.elapsed() > STALE / 2) {
+            self.look_beside(house, true);
+        }
+    }
+
     /// Looks for the first time, so that the first page finds something. What fails is told to the page.
     pub fn warm(&self, house: &Arc<House>) {
         _ = self.look(house, FRESH);
