@@ -1,6 +1,7 @@
 """The real program on a scratch home: nodes of plain files, one with a fence, one too late; and its daemon with the dashboard."""
 
 import glob
+import http.server
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -113,8 +115,9 @@ class Lab:
     def told(self, *words):
         return json.loads(self.run(*words, "--json"))
 
-    def add(self, name, title, component, more=""):
-        text = PROFILE.format(name=name, title=title, component=component, more=more.format(probe=os.path.join(HERE, "probe.py")))
+    def add(self, name, title, component, more="", tells_whether_it_runs=True):
+        text = PROFILE if tells_whether_it_runs else "".join(line for line in PROFILE.splitlines(True) if not line.startswith("running"))
+        text = text.format(name=name, title=title, component=component, more=more.format(probe=os.path.join(HERE, "probe.py")))
         profile = self.write(f"profiles/{name}.toml", text)
         self.write(f"{name}/up", "")
         self.run("node", "add", name, "--profile-file", profile, "--path", f"data={self.path(name)}")
@@ -165,6 +168,31 @@ class Lab:
         copies[0].update(location="s3://backups-eu/fleet", distance="other-host")
         with open(record, "w") as file:
             json.dump(copies, file)
+
+    def listen(self):
+        """A web server that takes every message; what it was sent, one after the other."""
+        got = []
+
+        class Taker(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                got.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(204)
+                self.end_headers()
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.HTTPServer(("127.0.0.1", 0), Taker)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}/", got
+
+    def notify(self, **channels):
+        """Adds channels to the configuration: webhooks by name."""
+        with open(self.path("home/config.toml"), "a") as file:
+            for name, url in channels.items():
+                secret = self.write(f"{name}.url", url)
+                os.chmod(secret, 0o600)
+                file.write(f'\n[[notify]]\nname = "{name}"\nby = "webhook"\nurl-file = "{secret}"\n')
 
     def age(self, schedule, days=40):
         """Makes a schedule look as if it had been set up long ago: what it asks for has never been done since."""

@@ -3,6 +3,7 @@
 import os
 
 from browser import ENTER, ESCAPE, SHIFT, TAB, Broken, expect
+from lab import USES, free_port
 from looks import check_contrast, check_names, check_structure, check_width
 from rules import check_all
 from world import say, settle
@@ -191,6 +192,87 @@ def tells_why_a_job_failed(world):
     world.show("#/", "Overview")
     states = browser.text(".nodes")
     say(f"{said.splitlines()[0]!r}; and the states {', '.join(w for w in ('Proven', 'Safe', 'At risk', 'Overdue', 'Failed', 'No backup') if w in states)}")
+
+
+def shows_who_was_told(world):
+    browser, lab = world.browser, world.lab
+    world.show("#/notifications", "Notifications")
+    browser.wait_for("Nobody is told when something goes wrong", "main")
+    address, got = lab.listen()
+    lab.notify(pager=address, dead=f"http://127.0.0.1:{free_port()}/")
+    lab.write("notes/notes/today.txt", "one more\n")
+    world.show("#/nodes/notes", "notes")
+    world.plan("Back up")
+    os.rename(lab.path("notes/notes"), lab.path("notes/away"))  # Between the plan and the start.
+    browser.click("dialog button", "Start the backup")
+    expect("Failed" in world.finish(), "a backup of nothing does not fail")
+    os.rename(lab.path("notes/away"), lab.path("notes/notes"))
+    lab.run("backup", "notes")  # So that it is safe again for those who come after.
+    browser.wait(lambda: any(message["topic"] == "failure" for message in got), f"the failure is not told: {got}", 60)
+    world.show("#/notifications", "Notifications")
+    def rows():
+        table = browser.text("main").replace("\t", " ")
+        return table if "Taken" in table and "Refused" in table else None
+    browser.wait(rows, "a channel that took the message, and one that did not, are not told apart", 60)
+    browser.reload()
+    browser.find_text("h1", "Notifications")
+    browser.wait(rows, "it is forgotten", 60)
+    before = len(got)
+    browser.click("button[aria-label='Send a test message to pager']")
+    browser.wait(lambda: len(got) > before, "the test message does not arrive")
+    browser.wait_for("pager has taken a test message", "body")
+    browser.click("button[aria-label='Send a test message to dead']")
+    browser.wait_for("dead refused a test message", "body")
+    check_contrast(browser, "notifications with both")
+    browser.width(1280)
+    world.picture("notifications")
+    why = next(line for line in browser.text("main").splitlines() if "onnect" in line)
+    say(f"the failure reached {address}, and not the channel that leads nowhere: {why.strip()!r}; tests tell the same")
+
+
+def restores_into_a_folder(world):
+    browser, lab = world.browser, world.lab
+    to = lab.path("copy of the site")
+    before = lab.api("nodes/site")["node"]["newest"]
+    world.show("#/nodes/site", "site")
+    browser.click(".page-head .actions button", "Restore")
+    browser.click("dialog label", "As a copy into an empty folder")
+    browser.fill("dialog fieldset input[type=text]", to)
+    browser.click("dialog button[type=submit]", "Show the plan")
+    browser.find("dialog .plan h3, dialog .problem")
+    expect(to in browser.text("dialog h3"), f"the plan is another: {browser.text('dialog')}")
+    expect(not os.path.exists(to), "the plan has written something")
+    browser.fill("dialog .confirm input", browser.text("dialog .confirm code"))
+    browser.click("dialog form button.primary")
+    browser.find_text("h1", "Restore of site")
+    expect("Done" in world.finish(), f"the restore: {browser.text('main')}")
+    expect(os.path.exists(lab.path("site/up")), "the node was touched")
+    found = [os.path.join(folder, name) for folder, _, names in os.walk(to) for name in names]
+    for name in ("index.html", "a page & more.html"):
+        (copy,) = [path for path in found if path.endswith(f"/{name}")]
+        original = lab.path("site/site", name) if name == "index.html" else lab.path("site/site/pages", name)
+        with open(copy, "rb") as one, open(original, "rb") as other:
+            expect(one.read() == other.read(), f"{name} is another")
+    expect(before == lab.api("nodes/site")["node"]["newest"], "a snapshot came or went")
+    say(f"{len(found)} files in the folder, the node not touched")
+
+
+def is_warned_by_the_fence(world):
+    browser, lab = world.browser, world.lab
+    lab.write("ledger/keys/uses.json", '{"uses": {"0x7777": 5}}')
+    lab.add("ledger", "A ledger that does not say whether it runs", "keys", USES, tells_whether_it_runs=False)
+    lab.run("backup", "ledger")
+    world.show("#/nodes/ledger", "ledger")
+    world.plan("Restore")
+    browser.wait_for("The fence warns", "dialog")
+    expect(browser.find_all("dialog .confirm input"), "what the fence only warns of cannot be confirmed")
+    check_contrast(browser, "the fence's warning")
+    browser.width(1280)
+    world.picture("fence-warns")
+    said = browser.text("dialog .remark pre") or browser.text("dialog .plan pre")
+    expect(said.strip(), "the warning does not say of what")
+    browser.keys((ESCAPE,))
+    say(f"the warning stands before the typed word: {said.strip().splitlines()[0]!r}")
 
 
 def pauses_a_schedule(world):
@@ -403,9 +485,12 @@ STORIES = [
     ("drill", drills),
     ("alert", sees_an_alert),
     ("failure", tells_why_a_job_failed),
+    ("notifications", shows_who_was_told),
     ("schedules", pauses_a_schedule),
     ("restore", restores),
+    ("copy", restores_into_a_folder),
     ("fence", is_refused_by_the_fence),
+    ("warning", is_warned_by_the_fence),
     ("session", survives_the_end_of_its_session),
     ("stream", goes_on_without_the_stream),
     ("roles", obeys_roles),

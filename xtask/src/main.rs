@@ -18,6 +18,7 @@ mod place;
 mod postgres;
 mod rocksdb;
 mod simulate;
+mod systemd;
 mod tidy;
 
 use std::ffi::OsString;
@@ -71,6 +72,10 @@ usage: cargo xtask COMMAND
       --only a,b       only these stories
       --pictures DIR   keep the pictures that it takes there
       --bin FILE       this nodekeep instead of building one
+  test-systemd [OPTIONS]  the daemon's unit and exported units under a real systemd, booted in namespaces; as root
+      --only a,b       only these stories
+      --static         only what systemd-analyze says of the units; not as root either
+      --bin FILE       this nodekeep instead of building one
   test-rocksdb [OPTIONS]  copies of live databases of the real RocksDB, against an exact model
       --rounds N       so many copies (default 200)
       --seed N         another sequence of chances (default 1)
@@ -115,6 +120,7 @@ fn run(mut words: Vec<OsString>) -> Result<(), Error> {
         "test-metrics" => metrics::run(words),
         "test-minima" => minima::run(words),
         "test-postgres" => postgres::run(words),
+        "test-systemd" => systemd::run(words),
         "test-dashboard" => dashboard::run(words),
         "test-garage" => cluster::test_garage(words),
         "test-rocksdb" => rocksdb::run(words),

@@ -16,6 +16,7 @@ use serde_json::json;
 use crate::error::Error;
 use crate::output::Output;
 use crate::render::shell;
+use crate::settings::keys;
 
 /// The classes of failure; each has one exit code and one word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -338,6 +339,9 @@ fn hint(error: &Error) -> Option<String> {
         Error::ShortId { .. } | Error::NoSnapshotOf { .. } => "`nodekeep snapshot list` shows what there is.".to_owned(),
         Error::NoSnapshots { .. } => "Make the first one: nodekeep backup PATH".to_owned(),
         Error::NoChannel { .. } => "Write a section [[notify]]: nodekeep config edit. See docs/notifications.md".to_owned(),
+        Error::UnknownKey { key, .. } if is_section(key) => {
+            "It is a section of its own, written by hand: nodekeep config edit".to_owned()
+        }
         Error::UnknownKey { suggestion: Some(known), .. } => format!("Did you mean `{known}`?"),
         Error::NoKeys { location, .. } => format!(
             "Open it here with its recovery words: nodekeep init --from-words --repo {}\nOr give another key: --identity FILE, --credential FILE.",
@@ -357,6 +361,11 @@ fn hint(error: &Error) -> Option<String> {
 }
 
 /// Hints that need no detail of the error.
+/// Whether a name lies in a key that is a table of its own, such as `targets`.
+fn is_section(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(table, _)| keys::find(table).is_some())
+}
+
 fn fixed_hint(error: &Error) -> Option<&'static str> {
     Some(match error {
         Error::NoDestination => "For example: nodekeep repo copy /srv/backup /mnt/disk/backup",

@@ -1,6 +1,5 @@
 //! The fleet as this machine's settings and files see it: what the overview is made from.
 
-use nodekeep_repo::view::View;
 use nodekeep_service::fleet::gather::{Place, Sources};
 use nodekeep_service::state::State;
 use nodekeep_store::Address;
@@ -15,18 +14,31 @@ use crate::session::{App, Opened};
 /// # Errors
 /// If the repository cannot be read, or what was seen cannot be written down.
 pub fn sources<'a>(app: &App, opened: &'a Opened, state: &'a State) -> Result<Sources<'a>> {
-    let view = opened.repository.view()?;
+    let lost = opened.remember(&opened.repository.view()?)? as u64;
+    sources_with(app, opened, state, lost)
+}
+
+/// The same where it was seen already how many snapshots are lost: the repository is not read.
+///
+/// # Errors
+/// For a repository's address that is none.
+pub fn sources_with<'a>(
+    app: &App,
+    opened: &'a Opened,
+    state: &'a State,
+    lost: u64,
+) -> Result<Sources<'a>> {
     Ok(Sources {
         repository: &opened.repository,
         state,
         host: host(app),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        place: place(app, opened, &view)?,
+        place: place(app, opened, lost)?,
         targets: app.settings.targets.clone(),
     })
 }
 
-fn place(app: &App, opened: &Opened, view: &View) -> Result<Place> {
+fn place(app: &App, opened: &Opened, lost: u64) -> Result<Place> {
     let folder = match app.address()? {
         Address::Folder(folder) => Some(folder),
         _ => None,
@@ -36,7 +48,7 @@ fn place(app: &App, opened: &Opened, view: &View) -> Result<Place> {
         folder,
         capacity: app.settings.capacity,
         copies: copies::known(&opened.keys),
-        lost: opened.remember(view)? as u64,
+        lost,
         words_confirmed: opened.keys.words_pending().is_none(),
     })
 }

@@ -1,9 +1,9 @@
 //! Where this user's keys, settings and caches lie: under `NODEKEEP_HOME`, or in the XDG directories.
 
 use std::env;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nodekeep_repo::audit::Seen;
@@ -68,6 +68,15 @@ impl Home {
     /// Whether `NODEKEEP_HOME` says where it is.
     pub fn is_explicit(&self) -> bool {
         self.explicit
+    }
+
+    /// The variables by which a program that is started by somebody else finds the same folders.
+    pub fn variables(&self) -> Vec<(&'static str, PathBuf)> {
+        if self.explicit {
+            return vec![("NODEKEEP_HOME", self.data.clone())];
+        }
+        let names = ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME"];
+        names.into_iter().filter_map(|name| Some((name, variable(name)?))).collect()
     }
 
     /// The embedded local repository.
@@ -236,6 +245,15 @@ fn create_private(path: &Path, content: &[u8]) -> io::Result<()> {
 /// Why it could not be written.
 pub fn replace(path: &Path, text: &str) -> Result<()> {
     replace_private(path, text).map_err(Error::file(path, "write"))
+}
+
+/// The same with a file that everybody may read, as units of systemd are.
+///
+/// # Errors
+/// Why it could not be written.
+pub fn replace_public(path: &Path, text: &str) -> Result<()> {
+    replace(path, text)?;
+    fs::set_permissions(path, Permissions::from_mode(0o644)).map_err(Error::file(path, "write"))
 }
 
 /// The same, unless the file says so already.

@@ -58,6 +58,17 @@ pub struct Opened {
 }
 
 impl Opened {
+    /// The same repository as it is now, without asking for keys again.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn again(&self) -> Result<Self> {
+        let repository = self.repository.refreshed()?;
+        let opened = Self { repository, keys: self.keys.clone(), distance: self.distance };
+        opened.pin()?;
+        Ok(opened)
+    }
+
     /// Remembers the newest state seen, so that older state is refused, and what was seen of open sessions.
     ///
     /// # Errors

@@ -53,6 +53,11 @@ impl Events {
         Self { sender: broadcast::channel(LAG).0, stopped }
     }
 
+    /// Tells that the overview has changed.
+    pub fn ask_again(&self) {
+        self.tell("overview", &json!({}));
+    }
+
     fn tell(&self, event: &str, data: &impl Serialize) {
         if let Ok(data) = serde_json::to_string(data) {
             // Nobody may be left who listens.
@@ -69,6 +74,8 @@ impl Events {
                 seen = Seen::default();
                 house.library.rest(IDLE);
             } else {
+                house.library.keep();
+                house.overviews.keep(&house);
                 let (events, house) = (self.clone(), Arc::clone(&house));
                 let looked = tokio::task::spawn_blocking(move || {
                     seen.look(&house, &events);
@@ -91,6 +98,7 @@ pub fn listen(call: &Call) -> Result<Reply, Problem> {
         let message = "as many listen already as are let in";
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "try-again", message));
     }
+    call.house.library.prepare();
     let (sender, receiver) = mpsc::channel(16);
     let who = call.who.clone();
     let pass = pass(Arc::clone(&call.house), who, events.sender.subscribe(), sender);
@@ -174,7 +182,7 @@ impl Seen {
             // What the job changed is there before anybody is told to ask again.
             _ = house.library.renew();
             house.overviews.renew(house);
-            events.tell("overview", &json!({}));
+            events.ask_again();
         }
         self.began = true;
     }
@@ -238,7 +246,7 @@ impl Seen {
         if self.began && (!raised.is_empty() || !cleared.is_empty()) {
             events.tell("alert", &json!({ "raised": raised, "cleared": cleared }));
             house.overviews.renew(house);
-            events.tell("overview", &json!({}));
+            events.ask_again();
         }
         self.alerts = now;
     }

@@ -86,6 +86,22 @@ impl Library {
         self.look(Duration::ZERO)
     }
 
+    /// Reads beside what browsing needs, because somebody has come: the first file that is asked for is there at once.
+    pub fn prepare(self: &Arc<Self>) {
+        let library = Arc::clone(self);
+        thread::spawn(move || {
+            // What fails here is told to the request that needs it.
+            _ = library.readable().and_then(|shelf| shelf.reader().map(drop));
+        });
+    }
+
+    /// Looks again beside before what was seen is too old to be shown: for as long as somebody has the dashboard open.
+    pub fn keep(self: &Arc<Self>) {
+        if self.held().is_none_or(|shelf| shelf.at.elapsed() > STALE / 2) {
+            self.look_beside();
+        }
+    }
+
     /// Lets go of what only browsing needs, after a time in which nobody did.
     pub fn rest(&self, after: Duration) {
         if let Some(shelf) = self.held().filter(|shelf| shelf.at.elapsed() > after) {
@@ -125,6 +141,10 @@ impl Library {
         };
         let shelf = Arc::new(Shelf::of(repository, before.as_deref())?);
         *self.shelf.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&shelf));
+        if before.is_some_and(|before| before.is_browsed()) {
+            // Somebody who browsed a moment ago goes on.
+            _ = shelf.reader();
+        }
         Ok(shelf)
     }
 }
@@ -164,6 +184,10 @@ impl Shelf {
                 .hint("It may have been pruned. The list: /api/v1/snapshots")),
             _ => Err(Problem::not_found("several snapshots have an id that begins so")),
         }
+    }
+
+    fn is_browsed(&self) -> bool {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// Reads trees and chunks.

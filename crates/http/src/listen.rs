@@ -85,7 +85,7 @@ pub fn tls(cert: &Path, key: &Path) -> Result<TlsAcceptor, StartError> {
 /// Lets clients in until it is stopped; then what goes on has `grace` to end.
 pub async fn serve(
     listener: TcpListener,
-    tls: Option<TlsAcceptor>,
+    tls: Option<watch::Receiver<TlsAcceptor>>,
     house: Arc<House>,
     mut stopped: watch::Receiver<bool>,
     grace: Duration,
@@ -106,7 +106,8 @@ pub async fn serve(
         };
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
         let (house, router) = (Arc::clone(&house), router.clone());
-        let (tls, watcher) = (tls.clone(), graceful.watcher());
+        let tls = tls.as_ref().map(|tls| tls.borrow().clone());
+        let watcher = graceful.watcher();
         tokio::spawn(async move {
             let _place = place;
             let stream = Patient::new(stream);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use crate::house::{House, Site};
 use crate::listen;
@@ -43,10 +44,17 @@ pub enum StartError {
     Threads(io::Error),
 }
 
+/// Chain and key, and who hears of others.
+struct Tls {
+    files: (PathBuf, PathBuf),
+    tell: watch::Sender<TlsAcceptor>,
+}
+
 /// A server that works.
 pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
+    tls: Option<Tls>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -61,7 +69,8 @@ impl Server {
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let tls = terms.tls.as_ref().map(|(cert, key)| listen::tls(cert, key)).transpose()?;
+        let tls = terms.tls.clone().map(Tls::read).transpose()?;
+        let heard = tls.as_ref().map(|tls| tls.tell.subscribe());
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .max_blocking_threads(BLOCKING)
@@ -71,12 +80,29 @@ impl Server {
             .map_err(StartError::Threads)?;
         let (stop, stopped) = watch::channel(false);
         let house = Arc::new(House::new(site, terms, stopped.clone()));
+        let warmed = Arc::clone(&house);
+        // Beside, for it may take seconds: the first page then finds something.
+        thread::spawn(move || {
+            warmed.overviews.warm(&warmed);
+            _ = warmed.library.shelf();
+        });
         let serve = move || {
-            runtime.block_on(listen::serve(listener, tls, house, stopped, GRACE));
+            runtime.block_on(listen::serve(listener, heard, house, stopped, GRACE));
             runtime.shutdown_timeout(Duration::from_secs(1));
         };
         let thread = thread::Builder::new().name("http".to_owned()).spawn(serve);
-        Ok(Self { address, stop, thread: Some(thread.map_err(StartError::Threads)?) })
+        Ok(Self { address, stop, tls, thread: Some(thread.map_err(StartError::Threads)?) })
+    }
+
+    /// Reads certificate and key again, for connections that begin from now on. If they cannot be used, those from before go on.
+    ///
+    /// # Errors
+    /// [`StartError::Tls`].
+    pub fn reload(&self) -> Result<(), StartError> {
+        let Some(tls) = &self.tls else { return Ok(()) };
+        let (cert, key) = &tls.files;
+        tls.tell.send_replace(listen::tls(cert, key)?);
+        Ok(())
     }
 
     /// Where it listens: with the port that was given where 0 was asked for.
@@ -95,6 +121,13 @@ impl Server {
             // It has nothing to tell; what it could not finish was cut.
             _ = thread.join();
         }
+    }
+}
+
+impl Tls {
+    fn read(files: (PathBuf, PathBuf)) -> Result<Self, StartError> {
+        let (tell, _) = watch::channel(listen::tls(&files.0, &files.1)?);
+        Ok(Self { files, tell })
     }
 }
 

@@ -50,7 +50,9 @@ pub enum SettingsError {
         text: String,
     },
     /// One of two.
-    #[error("`http.tls-cert` and `http.tls-key` go together: set both, or neither")]
+    #[error(
+        "`http.tls-cert` and `http.tls-key` go together: write both at once (nodekeep config edit), or neither"
+    )]
     HalfTls,
     /// In clear beyond this machine.
     #[error(

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -9,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use nodekeep_repo::crypto::random;
-use nodekeep_service::state::replace;
+use nodekeep_service::state::{exclusively, replace};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -137,6 +138,10 @@ impl Tokens {
         match fs::read(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(bad(error.to_string())),
+            // Who writes to it lets himself in.
+            Ok(_) if self.is_open().map_err(|error| bad(error.to_string()))? => {
+                Err(bad("others may write to it, and let themselves in: chmod 600, and look at nodekeep daemon token list".to_owned()))
+            }
             Ok(bytes) => {
                 let pages: Pages =
                     serde_json::from_slice(&bytes).map_err(|error| bad(error.to_string()))?;
@@ -159,6 +164,15 @@ impl Tokens {
         if !(1..=64).contains(&name.len()) || !name.chars().all(fits) || name == "schedule" {
             return Err(TokenError::Name { name: name.to_owned() });
         }
+        self.alone(|| self.add_alone(name, role, expires))
+    }
+
+    fn add_alone(
+        &self,
+        name: &str,
+        role: Role,
+        expires: Option<Timestamp>,
+    ) -> Result<Zeroizing<String>, TokenError> {
         let mut tokens = self.all()?;
         if tokens.iter().any(|token| token.name == name) {
             return Err(TokenError::Exists { name: name.to_owned() });
@@ -177,13 +191,20 @@ impl Tokens {
     /// # Errors
     /// [`TokenError::Unknown`], or why the file could not be written.
     pub fn remove(&self, name: &str) -> Result<(), TokenError> {
-        let mut tokens = self.all()?;
-        let before = tokens.len();
-        tokens.retain(|token| token.name != name);
-        if tokens.len() == before {
-            return Err(TokenError::Unknown { name: name.to_owned() });
-        }
-        self.write(tokens)
+        self.alone(|| {
+            let mut tokens = self.all()?;
+            let before = tokens.len();
+            tokens.retain(|token| token.name != name);
+            if tokens.len() == before {
+                return Err(TokenError::Unknown { name: name.to_owned() });
+            }
+            self.write(tokens)
+        })
+    }
+
+    /// Two commands do not overwrite each other's change.
+    fn alone<T>(&self, work: impl FnOnce() -> Result<T, TokenError>) -> Result<T, TokenError> {
+        exclusively(&self.path.with_extension("lock"), work)
     }
 
     /// Whose token this is, if it holds now. All are compared, each in constant time.
@@ -211,6 +232,10 @@ impl Tokens {
         Ok(self.all()?.iter().any(|token| token == known && token.holds(now)))
     }
 
+    fn is_open(&self) -> io::Result<bool> {
+        Ok(self.path.metadata()?.permissions().mode() & 0o022 != 0)
+    }
+
     fn write(&self, tokens: Vec<Token>) -> Result<(), TokenError> {
         let text = serde_json::to_vec_pretty(&Pages { tokens }).map_err(|error| {
             TokenError::File { path: self.path.clone(), reason: error.to_string() }
@@ -231,7 +256,7 @@ fn hash(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs::Permissions;
 
     use super::*;
 
@@ -255,12 +280,28 @@ mod tests {
     }
 
     #[test]
+    fn tokens_that_are_made_at_once_all_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let tokens = Tokens::new(folder.path());
+        std::thread::scope(|scope| {
+            for at in 0..8 {
+                let tokens = &tokens;
+                scope.spawn(move || tokens.add(&format!("t{at}"), Role::Read, None).unwrap());
+            }
+        });
+        assert_eq!(tokens.all().unwrap().len(), 8);
+    }
+
+    #[test]
     fn the_file_is_private_and_does_not_hold_the_token() {
         let folder = tempfile::tempdir().unwrap();
         let text = Tokens::new(folder.path()).add("ops", Role::Read, None).unwrap();
         let path = folder.path().join("tokens.json");
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-        let written = fs::read_to_string(path).unwrap();
+        let written = fs::read_to_string(&path).unwrap();
         assert!(!written.contains(text.trim_start_matches(PREFIX)));
+        fs::set_permissions(&path, Permissions::from_mode(0o620)).unwrap();
+        let refused = Tokens::new(folder.path()).holder(&text, Timestamp::now()).unwrap_err();
+        assert!(refused.to_string().contains("chmod 600"), "{refused}");
     }
 }

@@ -37,6 +37,14 @@ pub struct Program {
     pub environment: Vec<(String, String)>,
 }
 
+/// Whether somebody wants us to stop: asked now and then while a program runs.
+pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// Nobody wants that.
+pub fn never() -> bool {
+    false
+}
+
 /// What a program wrote and how it ended well.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Done {
@@ -94,8 +102,16 @@ impl Program {
     /// # Errors
     /// If it cannot be started, fails, or takes longer than its patience.
     pub fn run(&self) -> Result<Done> {
+        self.run_unless(&never)
+    }
+
+    /// The same; a wish to stop ends it as the end of its patience does.
+    ///
+    /// # Errors
+    /// As [`Program::run`], and [`Error::Stopped`].
+    pub fn run_unless(&self, stop: Stop<'_>) -> Result<Done> {
         let mut stdout = Vec::new();
-        let stderr = self.run_into(&mut stdout)?;
+        let stderr = self.run_out(&mut stdout, stop)?;
         Ok(Done { stdout, stderr })
     }
 
@@ -104,24 +120,25 @@ impl Program {
     /// # Errors
     /// As [`Program::run`], or if `to` cannot be written: then the program is ended.
     pub fn run_into(&self, to: &mut (impl Write + Send)) -> Result<String> {
+        self.run_out(to, &never)
+    }
+
+    fn run_out(&self, to: &mut (impl Write + Send), stop: Stop<'_>) -> Result<String> {
         let mut running = Running::start(self, Stdio::null())?;
         let stdout = running.child.stdout.take();
         let (copied, status) = thread::scope(|scope| {
             let copy =
                 scope.spawn(move || stdout.map_or(Ok(0), |mut from| io::copy(&mut from, to)));
-            let status = running.end_within(self.patience, || copy.is_finished());
-            (copy.join(), status)
+            let end = running.end_within(self.patience, || copy.is_finished(), stop);
+            (copy.join(), end)
         });
         let stderr = running.stderr();
         match (status?, copied) {
-            (Some(status), Ok(Ok(_))) if status.success() => Ok(stderr),
-            (Some(_), Ok(Err(source))) => {
+            (End::Itself(status), Ok(Ok(_))) if status.success() => Ok(stderr),
+            (End::Itself(_), Ok(Err(source))) => {
                 Err(Error::Start { program: self.name().to_owned(), source })
             }
-            (Some(status), _) => Err(self.failed(status, stderr)),
-            (None, _) => {
-                Err(Error::Hung { program: self.name().to_owned(), patience: self.patience })
-            }
+            (end, _) => Err(self.ended(end, stderr)),
         }
     }
 
@@ -137,13 +154,22 @@ impl Program {
             // A program that ends before it read everything closes the pipe: its exit status says whether that was an error.
             scope.spawn(move || stdin.map(|mut to| io::copy(input, &mut to)));
             scope.spawn(move || stdout.map(|mut from| io::copy(&mut from, &mut io::sink())));
-            running.end_within(self.patience, || false)
+            running.end_within(self.patience, || false, &never)
         });
         let stderr = running.stderr();
         match status? {
-            Some(status) if status.success() => Ok(stderr),
-            Some(status) => Err(self.failed(status, stderr)),
-            None => Err(Error::Hung { program: self.name().to_owned(), patience: self.patience }),
+            End::Itself(status) if status.success() => Ok(stderr),
+            end => Err(self.ended(end, stderr)),
+        }
+    }
+
+    /// Why it did not end well.
+    fn ended(&self, end: End, stderr: String) -> Error {
+        let program = self.name().to_owned();
+        match end {
+            End::Itself(status) => self.failed(status, stderr),
+            End::Hung => Error::Hung { program, patience: self.patience },
+            End::Stopped => Error::Stopped { program },
         }
     }
 
@@ -155,6 +181,16 @@ impl Program {
         };
         Error::Failed { program: self.name().to_owned(), status, stderr }
     }
+}
+
+/// How a program came to its end.
+enum End {
+    /// By itself.
+    Itself(ExitStatus),
+    /// It was ended when its patience was over.
+    Hung,
+    /// It was ended because somebody wanted us to stop.
+    Stopped,
 }
 
 /// A started program in a process group of its own; dropped, it is ended.
@@ -183,12 +219,13 @@ impl Running {
         Ok(Self { child, stderr, group, has_ended: false })
     }
 
-    /// The status, or `None` if it had to be killed. `is_done` says that nothing is read any more, so that only the end is awaited.
+    /// How it ended. `is_done` says that nothing is read any more, so that only the end is awaited.
     fn end_within(
         &mut self,
         patience: Duration,
         is_done: impl Fn() -> bool,
-    ) -> Result<Option<ExitStatus>> {
+        stop: Stop<'_>,
+    ) -> Result<End> {
         let deadline = Instant::now() + patience;
         let lost = |source| Error::Start { program: "waiting".to_owned(), source };
         loop {
@@ -196,11 +233,12 @@ impl Running {
                 // What it left behind would keep the pipes open.
                 self.signal(Signal::KILL);
                 self.has_ended = true;
-                return Ok(Some(status));
+                return Ok(End::Itself(status));
             }
-            if Instant::now() >= deadline {
+            let is_hung = Instant::now() >= deadline;
+            if is_hung || stop() {
                 self.end();
-                return Ok(None);
+                return Ok(if is_hung { End::Hung } else { End::Stopped });
             }
             thread::sleep(if is_done() { LOOK / 5 } else { LOOK });
         }

@@ -1,4 +1,4 @@
-//! Numbers as people read them: `12,345 blocks`, `1 ref`.
+//! Numbers as people read them: `12,345 blocks`, `1 ref`, `1.5 GiB`.
 
 /// `12,345`.
 pub fn grouped(number: u64) -> String {
@@ -40,6 +40,22 @@ fn singular(plural: &str) -> String {
         None if with_es => plural[..plural.len() - 2].to_owned(),
         None => plural.strip_suffix('s').unwrap_or(plural).to_owned(),
     }
+}
+
+/// `1.5 GiB`; bytes exactly below 1 KiB.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    // 1023.95 would print as 1024.0.
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
 }
 
 #[cfg(test)]

@@ -78,6 +78,12 @@ pub enum Error {
         /// How long it had.
         patience: Duration,
     },
+    /// A program that was ended because somebody wanted us to stop.
+    #[error("`{program}` was ended: a stop was asked for")]
+    Stopped {
+        /// Its name or path.
+        program: String,
+    },
     /// Content that breaks the rules of its kind.
     #[error("{}: {reason}", path.display())]
     Damaged {

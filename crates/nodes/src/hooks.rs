@@ -5,7 +5,7 @@ use std::fmt;
 
 use thiserror::Error;
 
-use crate::command::Program;
+use crate::command::{Program, Stop, never};
 use crate::error::Error as NodeError;
 use crate::node::Node;
 use crate::profile::Line;
@@ -69,7 +69,19 @@ impl fmt::Display for Moment {
 /// # Errors
 /// [`HookError`] names it.
 pub fn before_backup(node: &Node, context: &Context) -> Result<(), HookError> {
-    run(node, &node.profile.hooks.before_backup, Moment::BeforeBackup, context)
+    before_backup_unless(node, context, &never)
+}
+
+/// The same; a wish to stop ends the one that runs, and begins no other.
+///
+/// # Errors
+/// As [`before_backup`].
+pub fn before_backup_unless(
+    node: &Node,
+    context: &Context,
+    stop: Stop<'_>,
+) -> Result<(), HookError> {
+    run(node, &node.profile.hooks.before_backup, Moment::BeforeBackup, context, stop)
 }
 
 /// Runs all hooks after a backup, whatever came of each.
@@ -77,7 +89,7 @@ pub fn before_backup(node: &Node, context: &Context) -> Result<(), HookError> {
 /// # Errors
 /// [`HookError`] names all that failed.
 pub fn after_backup(node: &Node, context: &Context) -> Result<(), HookError> {
-    run(node, &node.profile.hooks.after_backup, Moment::AfterBackup, context)
+    run(node, &node.profile.hooks.after_backup, Moment::AfterBackup, context, &never)
 }
 
 /// Runs the hooks before a restore, up to the first that fails.
@@ -85,7 +97,7 @@ pub fn after_backup(node: &Node, context: &Context) -> Result<(), HookError> {
 /// # Errors
 /// [`HookError`] names it.
 pub fn before_restore(node: &Node, context: &Context) -> Result<(), HookError> {
-    run(node, &node.profile.hooks.before_restore, Moment::BeforeRestore, context)
+    run(node, &node.profile.hooks.before_restore, Moment::BeforeRestore, context, &never)
 }
 
 /// Runs the hooks after a restore, up to the first that fails: each may stand on the one before.
@@ -93,13 +105,19 @@ pub fn before_restore(node: &Node, context: &Context) -> Result<(), HookError> {
 /// # Errors
 /// [`HookError`] names it.
 pub fn after_restore(node: &Node, context: &Context) -> Result<(), HookError> {
-    run(node, &node.profile.hooks.after_restore, Moment::AfterRestore, context)
+    run(node, &node.profile.hooks.after_restore, Moment::AfterRestore, context, &never)
 }
 
-fn run(node: &Node, lines: &[Line], moment: Moment, context: &Context) -> Result<(), HookError> {
+fn run(
+    node: &Node,
+    lines: &[Line],
+    moment: Moment,
+    context: &Context,
+    stop: Stop<'_>,
+) -> Result<(), HookError> {
     let mut failures = Vec::new();
     for (at, line) in lines.iter().enumerate() {
-        if let Err(source) = run_line(node, line, context) {
+        if let Err(source) = run_line(node, line, context, stop) {
             failures.push(HookFailure { number: at + 1, source });
             if moment != Moment::AfterBackup {
                 break;
@@ -109,9 +127,9 @@ fn run(node: &Node, lines: &[Line], moment: Moment, context: &Context) -> Result
     if failures.is_empty() { Ok(()) } else { Err(HookError { moment, failures }) }
 }
 
-fn run_line(node: &Node, line: &Line, context: &Context) -> Result<(), NodeError> {
+fn run_line(node: &Node, line: &Line, context: &Context, stop: Stop<'_>) -> Result<(), NodeError> {
     let program = Program::of(line, &node.variables())?;
-    Program { environment: context.environment(), ..program }.run().map(drop)
+    Program { environment: context.environment(), ..program }.run_unless(stop).map(drop)
 }
 
 impl Context {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::command::{Launched, Program};
+use crate::command::{Launched, Program, Stop, never};
 use crate::error::Error as NodeError;
 use crate::node::Node;
 use crate::process::Process;
@@ -137,13 +137,25 @@ impl Control {
     /// # Errors
     /// If there is no command, it fails, or the service still runs when its patience is over.
     pub fn stop(&self) -> Result<Stopped, ServiceError> {
+        self.stop_unless(&never)
+    }
+
+    /// The same; a wish to stop ends the waiting, and leaves open whether the service runs.
+    ///
+    /// # Errors
+    /// As [`Control::stop`], and [`NodeError::Stopped`].
+    pub fn stop_unless(&self, wish: Stop<'_>) -> Result<Stopped, ServiceError> {
         let stop = self.stop.as_ref().ok_or_else(|| self.no("stop"))?;
         if self.is_running()? == Some(false) {
             return Ok(Stopped::WasNotRunning);
         }
         let deadline = Instant::now() + stop.patience;
-        stop.run()?;
+        stop.run_unless(wish)?;
         while self.is_running()? == Some(true) {
+            if wish() {
+                let program = stop.name().to_owned();
+                return Err(NodeError::Stopped { program }.into());
+            }
             if Instant::now() >= deadline {
                 let (node, command) = (self.node.clone(), stop.spelled());
                 return Err(ServiceError::StillRunning { node, command, patience: stop.patience });

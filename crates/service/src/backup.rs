@@ -88,13 +88,22 @@ impl Ground<'_> {
         fencing::record(&state, &machine, Origin::Backup, &before)?;
         let carried = fencing::carried(&state, &before)?;
         // What only the running node gives is taken before it is stopped.
-        let mut holding = match wish.cold {
-            true => Holding::awaited(node),
-            false => Holding::enter(node, &state),
+        let stop = || self.monitor.interrupted();
+        let mut holding = match (options.dry_run, wish.cold) {
+            // To count, no node is held.
+            (true, _) => Holding::nothing(),
+            (false, true) => Holding::awaited(node, &stop)?,
+            (false, false) => Holding::enter(node, &state, &stop)?,
         };
         let view = holding.view();
-        let capturing =
-            Capturing { node, wish, view: &view, memory: &memory, staging: &mut staging };
+        let capturing = Capturing {
+            node,
+            wish,
+            view: &view,
+            memory: &memory,
+            staging: &mut staging,
+            stop: &stop,
+        };
         let since = SystemTime::now();
         let mut scene = capturing.run()?;
         warn(node, &mut scene.records);
@@ -103,9 +112,8 @@ impl Ground<'_> {
             return Err(nothing(node, &scene));
         }
         let mut draft = draft(node, machine, captured_at);
-        // To count, no node is stopped.
         if wish.cold && !options.dry_run {
-            holding.stop(node, &state)?;
+            holding.stop(node, &state, &stop)?;
             draft.hold = HoldMethod::Stop;
         }
         let back = LookBack::of(node, &scene, since);

@@ -7,12 +7,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nodekeep_nodes::command::Stop;
 use nodekeep_nodes::counting::counted;
 use nodekeep_nodes::kind::{self, Captured, Choice, Graft, Other, Others, Request, With};
 use nodekeep_nodes::manifest::{ComponentRecord, Note, Status};
 use nodekeep_nodes::node::{Located, Node};
 use nodekeep_nodes::profile::{Component, Kind, Variables, fill};
 use nodekeep_nodes::service::Control;
+use nodekeep_repo::error::Error as Engine;
 
 use crate::error::{Error, Result};
 use crate::graft::{Exclusion, Part, Seen};
@@ -140,7 +142,6 @@ fn finish(record: &ComponentRecord, seen: &Seen) -> ComponentRecord {
 }
 
 /// Captures a node's components.
-#[derive(Debug)]
 pub struct Capturing<'a> {
     /// Which node.
     pub node: &'a Node,
@@ -152,17 +153,23 @@ pub struct Capturing<'a> {
     pub memory: &'a Memory,
     /// Where copies lie.
     pub staging: &'a mut Staging,
+    /// Whether somebody wants us to stop: asked before each component.
+    pub stop: Stop<'a>,
 }
 
 impl Capturing<'_> {
     /// Captures them in the declared order.
     ///
     /// # Errors
-    /// If a component's path cannot be told, or a pattern of the profile is none. What fails in a component is in its record.
+    /// If a component's path cannot be told, or a pattern of the profile is none, or for a wish to stop. What fails in a component is in its
+    /// record.
     pub fn run(mut self) -> Result<Scene> {
         let mut scene = Scene { memory: self.memory.clone(), ..Scene::default() };
         let variables = self.node.variables();
         for located in self.node.components()? {
+            if (self.stop)() {
+                return Err(Engine::Interrupted.into());
+            }
             let wants = self.wish.wants(located.component);
             if located.component.on_request && !wants {
                 continue;

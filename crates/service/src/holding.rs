@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use nodekeep_nodes::command::Stop;
 use nodekeep_nodes::health;
 use nodekeep_nodes::hold::{self, Held, HoldError, Journal, Mapping, Mounts, Plan, Site};
 use nodekeep_nodes::hooks::{self, Context};
 use nodekeep_nodes::manifest::Note;
 use nodekeep_nodes::node::Node;
 use nodekeep_nodes::profile::HoldMethod;
+use nodekeep_repo::error::Error as Engine;
 
+use crate::error::{Error, Result};
 use crate::state::NodeState;
 
 /// How long a node that was stopped for a copy may take to be well again.
@@ -62,28 +65,42 @@ impl View {
 
 impl Holding {
     /// Runs the hooks before a backup and holds the node.
-    pub fn enter(node: &Node, state: &NodeState) -> Self {
-        let mut holding = Self::awaited(node);
-        match hold(node, state) {
+    ///
+    /// # Errors
+    /// Only a wish to stop: then all of it is undone.
+    pub fn enter(node: &Node, state: &NodeState, stop: Stop<'_>) -> Result<Self> {
+        let mut holding = Self::awaited(node, stop)?;
+        match hold(node, state, stop) {
             Ok(held) => holding.held = Some(held),
+            Err(error) if error.is_stop() => return Err(undone(error)),
             Err(error) => holding.notes.push(Note::new("hold-failed", error.to_string())),
         }
-        holding
+        Ok(holding)
     }
 
     /// Runs the hooks before a backup; the node goes on for now.
-    pub fn awaited(node: &Node) -> Self {
+    ///
+    /// # Errors
+    /// As [`Holding::enter`].
+    pub fn awaited(node: &Node, stop: Stop<'_>) -> Result<Self> {
         let context = Context { node: node.name().to_owned(), ..Context::default() };
-        let notes = hook_notes(hooks::before_backup(node, &context));
-        Self { held: None, notes, after: Some((node.clone(), context)), is_cold: false }
+        let mut holding = Self::nothing();
+        holding.after = Some((node.clone(), context.clone()));
+        holding.notes = hook_notes(hooks::before_backup_unless(node, &context, stop));
+        if stop() { Err(Engine::Interrupted.into()) } else { Ok(holding) }
+    }
+
+    /// Nothing is done to the node: for a dry run.
+    pub fn nothing() -> Self {
+        Self { held: None, notes: Vec::new(), after: None, is_cold: false }
     }
 
     /// Stops the node, whatever way its profile holds it otherwise.
     ///
     /// # Errors
     /// If it cannot be stopped: what is whole only while it is stopped must not be copied then.
-    pub fn stop(&mut self, node: &Node, state: &NodeState) -> Result<(), HoldError> {
-        self.held = Some(hold(&stopped(node), state)?);
+    pub fn stop(&mut self, node: &Node, state: &NodeState, stop: Stop<'_>) -> Result<()> {
+        self.held = Some(hold(&stopped(node), state, stop).map_err(undone)?);
         self.is_cold = true;
         Ok(())
     }
@@ -121,11 +138,16 @@ impl Drop for Holding {
     }
 }
 
-fn hold(node: &Node, state: &NodeState) -> Result<Held, HoldError> {
+fn hold(node: &Node, state: &NodeState, stop: Stop<'_>) -> std::result::Result<Held, HoldError> {
     let site = site(state);
     let plan = Plan::of(node, &site, &Mounts::here()?)?;
     let journal = Journal::open(&site.folder, node.name(), site.now)?;
-    hold::enter(&plan, journal)
+    hold::enter_unless(&plan, journal, stop)
+}
+
+/// Why the node is not held; a wish to stop is an interruption like any other.
+fn undone(error: HoldError) -> Error {
+    if error.is_stop() { Engine::Interrupted.into() } else { error.into() }
 }
 
 /// The node as one that is held by stopping it.
@@ -142,6 +164,6 @@ fn unwell(node: &Node) -> Vec<Note> {
     ill.map(|seen| Note::new("not-well", format!("{}: {}", seen.name, seen.detail))).collect()
 }
 
-fn hook_notes(result: Result<(), hooks::HookError>) -> Vec<Note> {
+fn hook_notes(result: std::result::Result<(), hooks::HookError>) -> Vec<Note> {
     result.err().map(|error| Note::new("hook-failed", error.to_string())).into_iter().collect()
 }

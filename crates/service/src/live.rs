@@ -1,5 +1,6 @@
 //! What lies on the machine now, beside what a snapshot says: in the node's own terms, and in the fence's.
 
+use nodekeep_nodes::command::never;
 use nodekeep_nodes::fence::judge::Verdict;
 use nodekeep_nodes::manifest::{ComponentRecord, Status};
 use nodekeep_nodes::node::Node;
@@ -72,8 +73,14 @@ impl Ground<'_> {
         let dumped = dumped(node);
         let wish = Wish { only: Vec::new(), skip: dumped.clone(), ..Wish::default() };
         let (view, memory) = (View::default(), Memory::new());
-        let capturing =
-            Capturing { node, wish: &wish, view: &view, memory: &memory, staging: &mut staging };
+        let capturing = Capturing {
+            node,
+            wish: &wish,
+            view: &view,
+            memory: &memory,
+            staging: &mut staging,
+            stop: &never,
+        };
         let seen = capturing.run()?.records;
         let held =
             snapshot.manifest.components.iter().filter(|record| snapshot.holds(&record.name));
@@ -89,8 +96,8 @@ impl Ground<'_> {
     }
 }
 
-/// Components that only a dump of all of them could tell of.
-fn dumped(node: &Node) -> Vec<String> {
+/// Components that only a dump of all of them could tell of: none is made to compare or to count.
+pub fn dumped(node: &Node) -> Vec<String> {
     let is_dumped = |kind: &Kind| matches!(kind, Kind::Command(_) | Kind::Postgres(_));
     let components = node.profile.components.iter();
     components.filter(|c| is_dumped(&c.kind)).map(|c| c.name.clone()).collect()

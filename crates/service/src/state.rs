@@ -284,6 +284,27 @@ pub fn make_folder(path: &Path) -> Result<()> {
     made.map_err(Error::file(path, "cannot be made"))
 }
 
+/// Does `work` while no other process does what is guarded by the file at `path`; waits for its turn. The lock goes with the process.
+///
+/// # Errors
+/// If the file cannot be made or locked, or those of `work`.
+pub fn exclusively<T, E: From<Error>>(
+    path: &Path,
+    work: impl FnOnce() -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    let locked = || {
+        path.parent().map(make_folder).transpose()?;
+        let mut options = OpenOptions::new();
+        let file = options.create(true).truncate(false).write(true).mode(0o600).open(path);
+        let file = file.map_err(Error::file(path, "cannot be opened"))?;
+        flock(&file, FlockOperation::LockExclusive)
+            .map_err(|error| Error::file(path, "cannot be locked")(error.into()))?;
+        Ok(file)
+    };
+    let _alone = locked()?;
+    work()
+}
+
 /// Writes a private file in place of what was there, at once and durably.
 ///
 /// # Errors

@@ -540,24 +540,27 @@ fn took(report: &BackupReport) -> String {
 }
 
 fn summary(opened: &Opened, report: &BackupReport) -> String {
-    let counts = &report.counts;
-    let is_dry = report.snapshot.is_none();
-    let new = match is_dry {
-        true => format!("up to {} to read", render::size(report.bytes_to_read)),
-        false => format!(
-            "{} read, {} stored",
-            render::size(counts.bytes_read),
-            render::size(counts.bytes_added)
-        ),
-    };
     render::fields(&[
         ("snapshot", report.snapshot.map_or(String::new(), |id| id.short())),
         ("files", holds(report)),
         ("changes", changes(report)),
-        ("new data", new),
+        ("new data", new_data(report)),
         ("time", took(report)),
         ("repository", repository_line(opened)),
     ])
+}
+
+/// What was read and stored, or would be.
+fn new_data(report: &BackupReport) -> String {
+    let counts = &report.counts;
+    match report.snapshot {
+        None => format!("up to {} to read", render::size(report.bytes_to_read)),
+        Some(_) => format!(
+            "{} read, {} stored",
+            render::size(counts.bytes_read),
+            render::size(counts.bytes_added)
+        ),
+    }
 }
 
 fn changes(report: &BackupReport) -> String {
@@ -625,6 +628,7 @@ fn document(opened: &Opened, report: &BackupReport, made: bool) -> Value {
         "files": { "new": report.new_files, "changed": report.changed_files, "unmodified": report.unmodified_files },
         "unreadable": render::json::unreadable(&report.errors),
         "notices": render::json::unreadable(&report.notices),
+        "bytes_to_read": report.bytes_to_read,
         "seconds": report.elapsed.as_secs_f64(),
         "repository": {
             "location": opened.location(),

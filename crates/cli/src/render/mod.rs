@@ -5,25 +5,9 @@ pub mod json;
 pub mod table;
 pub mod time;
 
-pub use nodekeep_nodes::counting::{counted, grouped as count};
+pub use nodekeep_nodes::counting::{counted, grouped as count, size};
 pub use table::Table;
 pub use time::{ago, date_time, duration};
-
-/// `1.5 GiB`; bytes exactly below 1 KiB.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if bytes < 1024 {
-        return format!("{bytes} B");
-    }
-    let mut value = bytes as f64 / 1024.0;
-    let mut unit = 0;
-    // 1023.95 would print as 1024.0.
-    while value >= 1023.95 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
 
 /// A file name as text: what is no UTF-8 is replaced, and control characters cannot reach the terminal.
 pub fn path(bytes: &[u8]) -> String {

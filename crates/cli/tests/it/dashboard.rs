@@ -1,15 +1,15 @@
 //! The dashboard's API beside the real daemon: tokens, plans, jobs by hand, live progress, what happens when the daemon is killed.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread::{sleep, spawn};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::Stdio;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::served::Daemon;
 use crate::support::Bed;
 
 /// A node that is held for as long as a test wants: while there is a file `keep`, each hold waits for a file `go` and takes it away.
@@ -31,16 +31,8 @@ required = true
 [hold]
 method = "maintenance"
 enter = "while test -e FOLDER/keep && ! rm FOLDER/go 2>/dev/null; do sleep 0.05; done"
-exit = "true"
+exit = "touch FOLDER/released"
 "#;
-
-struct Daemon {
-    child: Child,
-    address: SocketAddr,
-    token: String,
-    /// What it prints: an event on each line.
-    events: Receiver<Value>,
-}
 
 fn with_node() -> Bed {
     let bed = Bed::new();
@@ -49,91 +41,6 @@ fn with_node() -> Bed {
     bed.ok(&["node", "add", "n1", "--profile-file", "slow.toml", "--path", "./data"]);
     bed.write("home/config.toml", "[http]\nlisten = \"127.0.0.1:0\"\n");
     bed
-}
-
-impl Daemon {
-    fn start(bed: &Bed, role: &str) -> Self {
-        let mut command = bed.command(&["daemon", "run", "--json", "--role", role]);
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let (sender, events) = channel();
-        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                if let Ok(event) = serde_json::from_str(&line) {
-                    _ = sender.send(event);
-                }
-            }
-        });
-        let until = Instant::now() + Duration::from_secs(20);
-        let address = loop {
-            let left = until.saturating_duration_since(Instant::now());
-            let event: Value = events.recv_timeout(left).expect("the daemon says where it listens");
-            if let Some(address) = event["event"]["serving"]["address"].as_str() {
-                let address = address.trim_start_matches("http://").trim_end_matches('/');
-                break address.parse().unwrap();
-            }
-        };
-        let known = bed.json(&["daemon", "token", "list"])["tokens"].as_array().unwrap().len();
-        let name = format!("me{known}");
-        let made = bed.json(&["daemon", "token", "add", &name, "--role", "admin"]);
-        let token = made["token"].as_str().unwrap().to_owned();
-        Self { child, address, token, events }
-    }
-
-    fn get(&self, path: &str) -> (u16, Value) {
-        self.ask("GET", path, None)
-    }
-
-    fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        self.ask("POST", path, Some(body))
-    }
-
-    fn ask(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
-        let body = body.map_or_else(String::new, ToString::to_string);
-        let mut stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        write!(
-            stream,
-            "{method} /api/v1{path} HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-            self.token,
-            body.len()
-        )
-        .unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        (status, serde_json::from_str(body).unwrap_or(Value::Null))
-    }
-
-    /// Shows a plan, confirms it, and gives the job's id.
-    fn start_job(&self, wish: Value) -> String {
-        let (status, plan) = self.post("/plans", &wish);
-        assert_eq!((status, &plan["possible"]), (200, &json!(true)), "{plan:#}");
-        let sent = json!({ "plan": plan["plan"], "confirm": plan["confirm"] });
-        let (status, job) = self.post("/jobs", &sent);
-        assert_eq!(status, 202, "{job:#}");
-        assert_eq!(self.post("/jobs", &sent).0, 410, "a plan starts once");
-        job["id"].as_str().unwrap().to_owned()
-    }
-
-    fn wait(&self, id: &str, states: &[&str]) -> Value {
-        let until = Instant::now() + Duration::from_secs(60);
-        loop {
-            let (_, job) = self.get(&format!("/jobs/{id}"));
-            if states.iter().any(|state| job["state"] == *state) {
-                return job;
-            }
-            assert!(Instant::now() < until, "{job:#}");
-            sleep(Duration::from_millis(50));
-        }
-    }
-
-    fn stop(mut self) {
-        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(pid, Signal::TERM).unwrap();
-        assert!(self.child.wait().unwrap().success(), "a daemon that is asked to stop ends well");
-    }
 }
 
 #[test]
@@ -197,12 +104,12 @@ fn jobs_of_one_node_wait_for_each_other_and_can_be_stopped() {
     bed.write("go", "");
     daemon.wait(&first, &["done"]);
     daemon.wait(&second, &["running"]);
+    std::fs::remove_file(bed.path("released")).unwrap();
+    // Its hold is being entered, and will not be: nobody writes the file that it waits for.
     daemon.post(&format!("/jobs/{second}/stop"), &json!({}));
-    // A command that enters a hold is not cut off. By then the program knows that it is to stop.
-    sleep(Duration::from_secs(3));
-    bed.write("go", "");
     let ended = daemon.wait(&second, &["done", "failed"]);
     assert_eq!(ended["state"], "failed", "{ended:#}");
+    assert!(bed.path("released").exists(), "what was entered is left");
     daemon.stop();
 }
 

@@ -2,6 +2,7 @@
 
 mod axon;
 mod configuration;
+mod daemon_kills;
 mod dashboard;
 mod documents;
 mod errors;
@@ -17,6 +18,7 @@ mod mirrors;
 mod nodes;
 mod portable;
 mod schedules;
+mod served;
 mod sessions;
 mod support;
 mod survival;

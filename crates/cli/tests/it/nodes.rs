@@ -1,6 +1,10 @@
 //! The stories of nodes, typed: Relay from registration to the worst day.
 
 use std::fs;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::Bed;
 
@@ -202,4 +206,54 @@ fn a_backup_of_the_old_tool_becomes_a_snapshot_of_the_node() {
     assert_eq!(fs::read_to_string(users).unwrap(), "{\"old\":true}");
     let refused = bed.run(&["snapshot", "import", old]);
     assert_eq!(refused.code, 2, "{}", refused.stderr);
+}
+
+/// A node whose hold is never entered by itself, with a hook after its backup.
+const NEVER_HELD: &str = r#"
+name = "never"
+title = "Never held"
+about = "Waits forever to be held."
+
+[[root]]
+name = "data"
+about = "its folder"
+
+[[component]]
+name = "files"
+about = "all of it"
+path = "{data}"
+required = true
+
+[hold]
+method = "maintenance"
+enter = "touch HERE/entering; while true; do sleep 0.05; done"
+exit = "touch HERE/released"
+
+[hooks]
+after-backup = ["touch HERE/after"]
+"#;
+
+#[test]
+fn a_wish_to_stop_is_heard_while_a_hold_is_entered() {
+    let bed = Bed::new();
+    bed.write("never.toml", &NEVER_HELD.replace("HERE", &bed.text("")));
+    bed.ok(&["init"]);
+    bed.ok(&["node", "add", "n1", "--profile-file", "never.toml", "--path", "./data"]);
+    // To count what would be read, the node is not held.
+    let counted = bed.ok(&["backup", "n1", "--dry-run"]);
+    assert!(counted.contains("2 new, 0 changed") && counted.contains("to read"), "{counted}");
+    assert!(!bed.path("entering").exists());
+    let mut child = bed.command(&["backup", "n1"]).spawn().unwrap();
+    let until = Instant::now() + Duration::from_secs(60);
+    while !bed.path("entering").exists() {
+        assert!(Instant::now() < until, "the hold is not entered");
+        sleep(Duration::from_millis(20));
+    }
+    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(bed.path("released").exists() && bed.path("after").exists(), "it was not let go");
+    assert_eq!(bed.json(&["snapshot", "list"])["snapshots"].as_array().unwrap().len(), 0);
+    let status = bed.ok(&["maintenance", "status", "n1"]);
+    assert!(!status.contains("since"), "{status}");
 }

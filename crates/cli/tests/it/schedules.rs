@@ -6,8 +6,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
-use nodekeep_testkit::Rng;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::os::unix::process::CommandExt;
 
@@ -85,12 +84,6 @@ fn wait_for(what: &str, is_so: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "{what} did not come");
         sleep(Duration::from_millis(100));
     }
-}
-
-fn snapshots(bed: &Bed) -> Vec<String> {
-    let document = json(bed, &["snapshot", "list"]);
-    let list = document["snapshots"].as_array().unwrap();
-    list.iter().map(|snapshot| snapshot["id"].as_str().unwrap().to_owned()).collect()
 }
 
 #[test]
@@ -265,36 +258,4 @@ fn a_daemon_that_is_hung_up_on_reads_everything_again_at_once() {
     assert!(asked.elapsed() < Duration::from_secs(15), "it did not wait for its next look");
     assert!(bed.read("log").contains("are read again"), "{}", bed.read("log"));
     stop(&bed, running);
-}
-
-/// `NODEKEEP_DAEMON_ROUNDS=100` for the proof; a few in between other tests.
-#[test]
-fn a_daemon_that_is_killed_at_any_moment_loses_nothing_holds_nothing_and_does_nothing_twice() {
-    let rounds: u64 =
-        std::env::var("NODEKEEP_DAEMON_ROUNDS").map_or(4, |text| text.parse().unwrap());
-    let bed = with_node();
-    let mut rng = Rng::new(7);
-    let mut known = snapshots(&bed);
-    for round in 0..rounds {
-        let name = format!("r{round}");
-        due_at_once(&bed, &name);
-        let mut victim = daemon(&bed);
-        sleep(Duration::from_millis(rng.below(1500) as u64));
-        // Alone, as by the system's hunger for memory; or with all its jobs, as by a machine that goes down.
-        match round % 2 {
-            0 => victim.kill().unwrap(),
-            _ => kill_process_group(pid(&victim), Signal::KILL).unwrap(),
-        }
-        victim.wait().unwrap();
-        let next = daemon(&bed);
-        wait_for("the run after the kill", || done(&bed, &name) == 1);
-        stop(&bed, next);
-        assert_eq!(done(&bed, &name), 1, "round {round}: the same moment was done twice");
-        assert!(!bed.path("held").exists(), "round {round}: the node is still held");
-        let now = snapshots(&bed);
-        assert!(known.iter().all(|id| now.contains(id)), "round {round}: a snapshot is gone");
-        assert!(now.len() > known.len(), "round {round}: there is no new snapshot");
-        known = now;
-    }
-    bed.ok(&["check", "--data"]);
 }

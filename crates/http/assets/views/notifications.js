@@ -53,6 +53,6 @@ function logTable(log) {
     { title: "What", kind: "main", cell: ({ title }) => title },
     { title: "Topic", cell: ({ topic }) => topic },
     { title: "Channel", cell: ({ channel }) => channel },
-    { title: "Arrived", cell: ({ ok }) => outcome(ok, "Yes", "No") },
+    { title: "Arrived", cell: ({ ok, text }) => [outcome(ok, "Yes", "No"), text && h("span", { class: "note" }, text)] },
   ], log);
 }

@@ -162,7 +162,7 @@ pub fn stop(call: &Call) -> Result<Job, Problem> {
 
 fn id(call: &Call) -> Result<JobId, Problem> {
     let id = call.param("id").parse();
-    id.map_err(|()| Problem::not_found("there is no such job: an id is 13 hexadecimal digits"))
+    id.map_err(|()| Problem::not_found("there is no such job: an id is 18 hexadecimal digits"))
 }
 
 /// The last lines of a file, without what would steer a terminal; none if it is not there.

@@ -64,6 +64,8 @@ pub struct SentDocument {
     channel: String,
     /// Whether it was taken.
     ok: bool,
+    /// Why not.
+    text: Option<String>,
 }
 
 /// Which channel is tried.
@@ -103,6 +105,7 @@ pub fn show(call: &Call) -> Result<Notifications, Problem> {
         topic: one.topic.to_string(),
         channel: one.channel.clone(),
         ok: one.refused.is_none(),
+        text: one.refused.clone(),
     });
     let channels = (call.house.site.channels)();
     Ok(Notifications { channels: channels.iter().map(channel).collect(), log: log.collect() })
@@ -126,5 +129,6 @@ pub fn test(call: &Call, wish: TestWish) -> Result<Tested, Problem> {
         at: Timestamp::now(),
     };
     let refused = channel.send(&message).err().map(|refused| refused.reason);
+    call.house.desk.outbox().tried(&channel.name, &message, refused.clone())?;
     Ok(Tested { channel: channel.name, ok: refused.is_none(), text: refused })
 }

@@ -38,6 +38,7 @@ pub fn begin(call: &Call) -> Result<Reply, Problem> {
     let token = gate::holder(&call.house, call.peer, text.trim())?;
     let (id, session) = call.house.sessions.begin(token.clone());
     let document = SessionDocument { name: token.name, role: token.role, csrf: Some(session.csrf) };
+    call.house.library.prepare();
     let mut response = Reply::json(StatusCode::OK, &document)?.response();
     set_cookie(&mut response, call, &id, LASTS.as_secs())?;
     Ok(Reply::Whole(response))

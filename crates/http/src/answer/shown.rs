@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use nodekeep_nodes::counting::{counted, grouped};
+use nodekeep_nodes::counting::{counted, grouped, size};
+use nodekeep_nodes::node::Node;
 use nodekeep_service::find::NodeSnapshot;
 use nodekeep_service::jobs::wish::{Deed, Wish};
+use nodekeep_service::live::dumped;
 use nodekeep_service::state::State;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -79,7 +81,7 @@ pub fn shown(house: &House, wish: &Wish, action: Action) -> Result<PlanDocument,
         expires: words::time(expires),
     };
     match &wish.deed {
-        Deed::Backup => plan.lines = components(house, &wish.node)?,
+        Deed::Backup => backup(house, wish, &mut plan)?,
         Deed::Health => {}
         Deed::Verify { snapshot } | Deed::Drill { snapshot } => {
             plan.lines = held(house, snapshot)?;
@@ -141,9 +143,72 @@ fn steps(wish: &Wish) -> Vec<String> {
     steps.iter().map(|step| (*step).to_owned()).collect()
 }
 
-/// What a backup of a node reads.
-fn components(house: &House, name: &str) -> Result<Vec<String>, Problem> {
-    let node = State::new(house.site.folder.clone()).load(name)?;
+/// What a backup would read, and how much of it has changed: the program itself counts it. The node is not held for that, and what only a dump
+/// could tell of is not dumped.
+fn backup(house: &House, wish: &Wish, plan: &mut PlanDocument) -> Result<(), Problem> {
+    let node = State::new(house.site.folder.clone()).load(&wish.node)?;
+    plan.lines = components(&node);
+    let dumped = dumped(&node);
+    if dumped.len() == node.profile.components.len() {
+        plan.lines
+            .push("Nothing was counted: all of it is dumped when the backup runs.".to_owned());
+        return Ok(());
+    }
+    let mut arguments = wish.arguments();
+    arguments.push("--dry-run".to_owned());
+    arguments.extend(dumped.iter().flat_map(|name| ["--skip".to_owned(), name.clone()]));
+    match dry_run::document(&house.site.program, &arguments) {
+        // A large node takes its time to be counted, and can be backed up all the same.
+        Err(problem) => plan.lines.push(format!("Nothing was counted: {}.", problem.message)),
+        Ok(document) => match document.get("error") {
+            // Something works on the node: the job will wait for it.
+            Some(error) if error["retryable"] == Value::Bool(true) => {
+                plan.lines.push(format!("Nothing was counted: {}.", text(&error["message"])));
+            }
+            Some(error) => {
+                plan.possible = false;
+                plan.why_not = Some(text(&error["message"]));
+            }
+            None => plan.lines.extend(figures(&document, &dumped)),
+        },
+    }
+    Ok(())
+}
+
+/// The dry run's figures in lines.
+fn figures(document: &Value, dumped: &[String]) -> Vec<String> {
+    let (counts, files) = (&document["counts"], &document["files"]);
+    let number = |value: &Value| value.as_u64().unwrap_or_default();
+    let mut lines = vec![
+        format!(
+            "In all {} in {}, {}.",
+            counted(number(&counts["files"]), "file"),
+            counted(number(&counts["directories"]), "folder"),
+            size(number(&counts["bytes"]))
+        ),
+        format!(
+            "Since the last snapshot {} new and {} changed; {} stay as they are.",
+            grouped(number(&files["new"])),
+            grouped(number(&files["changed"])),
+            grouped(number(&files["unmodified"]))
+        ),
+        format!("At most {} will be read.", size(number(&document["bytes_to_read"]))),
+    ];
+    if !dumped.is_empty() {
+        lines.push(format!("Not counted, for it is dumped then: {}.", dumped.join(", ")));
+    }
+    let notes = document["manifest"]["components"].as_array().into_iter().flatten();
+    let notes = notes.filter(|component| component["status"] == "failed");
+    lines.extend(notes.map(|one| format!("{} cannot be read now.", text(&one["name"]))));
+    lines
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().trim_end_matches('.').to_owned()
+}
+
+/// Where the parts of a node are read.
+fn components(node: &Node) -> Vec<String> {
     let mut lines = Vec::new();
     for component in &node.profile.components {
         let path = node.component(&component.name).map(|placed| placed.path.display().to_string());
@@ -151,7 +216,7 @@ fn components(house: &House, name: &str) -> Result<Vec<String>, Problem> {
         let required = if component.required { "" } else { " (if it is there)" };
         lines.push(format!("{}: {path}{required}", component.name));
     }
-    Ok(lines)
+    lines
 }
 
 /// What a snapshot holds.
@@ -161,16 +226,17 @@ fn held(house: &House, id: &str) -> Result<Vec<String>, Problem> {
     let snapshot = NodeSnapshot::of(record).transpose()?;
     let manifest = snapshot.map(|snapshot| snapshot.manifest);
     let mut lines = vec![format!(
-        "snapshot {} of {}: {}, {} bytes",
+        "snapshot {} of {}: {}, {}",
         record.id.short(),
         words::time_ms(record.snapshot.started_ms),
         counted(record.snapshot.counts.files, "file"),
-        grouped(record.snapshot.counts.bytes),
+        size(record.snapshot.counts.bytes),
     )];
     let components = manifest.iter().flat_map(|manifest| &manifest.components);
     lines.extend(components.map(|component| {
         let position = component.position.text();
-        format!("{}: {} {position}", component.name, counted(component.files, "file"))
+        let files = counted(component.files, "file");
+        format!("{}: {files} {position}", component.name).trim_end().to_owned()
     }));
     Ok(lines)
 }

@@ -178,7 +178,7 @@ impl<F> Fleet for Face<F>
 where
     F: Fn() -> Result<Repository, Problem> + Send + Sync,
 {
-    fn stored(&self) -> Result<Stored, Problem> {
+    fn stored(&self, _: Option<&Stored>) -> Result<Stored, Problem> {
         self.with(|sources| Stored::read(sources.repository))
     }
 

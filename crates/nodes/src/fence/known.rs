@@ -61,17 +61,16 @@ impl fmt::Display for Rate {
 
 /// A time in words: its two largest units.
 pub fn span(secs: u64) -> String {
-    let units = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
-    let mut rest = secs;
-    let mut words = Vec::new();
-    for (size, unit) in units {
-        if rest / size > 0 {
-            words.push(format!("{} {unit}", rest / size));
-            rest %= size;
-        }
+    let of = |large: u64, name: &str, small: u64, rest: &str| match secs % large / small {
+        0 => format!("{} {name}", secs / large),
+        some => format!("{} {name} {some} {rest}", secs / large),
+    };
+    match secs {
+        0..60 => format!("{secs} s"),
+        60..3600 => of(60, "min", 1, "s"),
+        3600..86_400 => of(3600, "h", 60, "min"),
+        _ => of(86_400, "d", 3600, "h"),
     }
-    words.truncate(2);
-    if words.is_empty() { "0 s".to_owned() } else { words.join(" ") }
 }
 
 /// Where content stands in the order in which it was recorded.

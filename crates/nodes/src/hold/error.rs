@@ -62,6 +62,9 @@ pub enum HoldError {
         /// From 1.
         line: usize,
     },
+    /// Somebody wants us to stop.
+    #[error("a stop was asked for")]
+    Asked,
     /// A step that could not be entered. All before it were released, but for those named.
     #[error("{step}: {reason}{}", left(unreleased))]
     Enter {
@@ -84,6 +87,20 @@ pub enum HoldError {
     /// A file or a program.
     #[error(transparent)]
     Node(#[from] crate::error::Error),
+}
+
+impl HoldError {
+    /// Whether it came of a wish to stop, with nothing left held.
+    pub fn is_stop(&self) -> bool {
+        match self {
+            Self::Asked => true,
+            Self::Enter { reason, unreleased, .. } => unreleased.is_empty() && reason.is_stop(),
+            Self::Node(error) | Self::Service(ServiceError::Node(error)) => {
+                matches!(error, crate::error::Error::Stopped { .. })
+            }
+            _ => false,
+        }
+    }
 }
 
 /// Something that is still held because releasing it failed. It stays in the journal and is tried again at the next start.

@@ -27,6 +27,7 @@ pub use step::{Action, Proof, Step};
 pub use volume::{Mapping, Mounts};
 
 use self::step::Entered;
+use crate::command::{Stop, never};
 use crate::manifest::Note;
 
 /// A node that is kept still. Dropped, it is released; what fails then stays in the journal.
@@ -66,14 +67,22 @@ struct State {
 ///
 /// # Errors
 /// [`HoldError::Enter`] names the step that failed; all before it were released then, but for those it names.
-pub fn enter(plan: &Plan, mut journal: Journal) -> Result<Held, HoldError> {
+pub fn enter(plan: &Plan, journal: Journal) -> Result<Held, HoldError> {
+    enter_unless(plan, journal, &never)
+}
+
+/// The same. A wish to stop is heard before each step and while its command runs: what was entered until then is released.
+///
+/// # Errors
+/// As [`enter`]; [`HoldError::is_stop`] tells that it was the wish.
+pub fn enter_unless(plan: &Plan, mut journal: Journal, stop: Stop<'_>) -> Result<Held, HoldError> {
     let unreleased = resume::release_all(&mut journal, false);
     if !unreleased.is_empty() {
         return Err(HoldError::Release { unreleased });
     }
     let mut state = State::new(journal);
     let deadline = plan.patience().map(|patience| state.since + patience);
-    if let Err((step, reason)) = state.enter(&plan.steps) {
+    if let Err((step, reason)) = state.enter(&plan.steps, stop) {
         state.release();
         let unreleased = std::mem::take(&mut state.unreleased);
         return Err(HoldError::Enter { step, reason, unreleased });
@@ -157,12 +166,15 @@ impl State {
         }
     }
 
-    fn enter(&mut self, steps: &[Step]) -> Result<(), (String, Box<HoldError>)> {
+    fn enter(&mut self, steps: &[Step], stop: Stop<'_>) -> Result<(), (String, Box<HoldError>)> {
         for step in steps {
+            if stop() {
+                return Err((step.about.clone(), Box::new(HoldError::Asked)));
+            }
             if self.is_done_by_hand(step) {
                 continue;
             }
-            let entered = self.enter_step(step, false);
+            let entered = self.enter_step(step, false, stop);
             entered.map_err(|reason| (step.about.clone(), Box::new(reason)))?;
             self.release_brief();
         }
@@ -179,12 +191,18 @@ impl State {
         true
     }
 
-    fn enter_step(&mut self, step: &Step, is_manual: bool) -> Result<(), HoldError> {
+    fn enter_step(
+        &mut self,
+        step: &Step,
+        is_manual: bool,
+        stop: Stop<'_>,
+    ) -> Result<(), HoldError> {
         let id = self.journal.entering(step, is_manual)?;
         // Entered from here on as far as releasing is concerned, however far it comes.
         self.entered.push((id, step.clone(), Entered::default()));
         let journal = &mut self.journal;
-        let entered = step.enter(&mut |processes| Ok(journal.stopping(id, processes)?))?;
+        let mut record = |processes: &[_]| Ok(journal.stopping(id, processes)?);
+        let entered = step.enter(&mut record, stop)?;
         if let Some(why) = entered.idle {
             self.notes.push(Note::new("not-running", why));
             self.entered.pop();

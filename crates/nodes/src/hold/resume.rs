@@ -8,6 +8,7 @@ use super::error::{HoldError, Unreleased};
 use super::journal::{self, HoldId, Journal, Outstanding};
 use super::plan::{Plan, Site};
 use super::{Action, State};
+use crate::command::never;
 use crate::manifest::Note;
 use crate::node::Node;
 
@@ -86,7 +87,7 @@ pub fn enter_maintenance(node: &Node, site: &Site) -> Result<Option<Note>, HoldE
     }
     let mut state = State::new(journal);
     for step in &plan.steps {
-        if let Err(reason) = state.enter_step(step, true) {
+        if let Err(reason) = state.enter_step(step, true, &never) {
             state.release();
             let (step, reason) = (step.about.clone(), Box::new(reason));
             let unreleased = std::mem::take(&mut state.unreleased);

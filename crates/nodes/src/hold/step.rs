@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::HoldError;
 use super::freeze::{self, Frozen, Target};
 use super::volume::Mounts;
-use crate::command::Program;
+use crate::command::{Program, Stop};
 use crate::error::Error;
 use crate::process::Process;
 use crate::service::{Control, Stopped};
@@ -89,15 +89,16 @@ pub(super) struct Entered {
 }
 
 impl Step {
-    /// Does it. `record` is called with the processes that are about to be stopped.
+    /// Does it. `record` is called with the processes that are about to be stopped; a wish to stop is heard while a program runs.
     pub(super) fn enter(
         &self,
         record: &mut dyn FnMut(&[Process]) -> Result<(), HoldError>,
+        stop: Stop<'_>,
     ) -> Result<Entered, HoldError> {
         let mut entered = Entered::default();
         match &self.action {
-            Action::Maintenance { enter, .. } => drop(enter.run()?),
-            Action::Service(control) if control.stop()? == Stopped::WasNotRunning => {
+            Action::Maintenance { enter, .. } => drop(enter.run_unless(stop)?),
+            Action::Service(control) if control.stop_unless(stop)? == Stopped::WasNotRunning => {
                 entered.idle = Some("the node did not run: it was left so");
             }
             Action::Service(_) => {}
@@ -106,7 +107,7 @@ impl Step {
             }
             Action::Thing { make, proof, .. } => {
                 proof.prepare()?;
-                make.run()?;
+                make.run_unless(stop)?;
             }
         }
         Ok(entered)

@@ -1,5 +1,6 @@
 //! What an open repository shows: its view, roster, snapshots and index.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use nodekeep_store::Store;
@@ -63,10 +64,28 @@ impl Repository {
     /// If the key does not read.
     #[expect(clippy::type_complexity, reason = "a list of results, split")]
     pub fn snapshots_in(&self, view: &View) -> Result<(Vec<SnapshotRecord>, Vec<(String, Error)>)> {
+        self.snapshots_since(view, &[])
+    }
+
+    /// The same; those in `known` are not read again, for snapshots never change.
+    ///
+    /// # Errors
+    /// As [`Repository::snapshots_in`].
+    #[expect(clippy::type_complexity, reason = "as it is above")]
+    pub fn snapshots_since(
+        &self,
+        view: &View,
+        known: &[SnapshotRecord],
+    ) -> Result<(Vec<SnapshotRecord>, Vec<(String, Error)>)> {
         self.needs_trees()?;
+        let known: HashMap<_, _> = known.iter().map(|one| (one.outcome_hash, one)).collect();
         let reader = self.reader(Arc::new(Index::new()));
         let (mut records, mut problems) = (Vec::new(), Vec::new());
         for live in &view.live {
+            if let Some(record) = known.get(&live.hash) {
+                records.push((*record).clone());
+                continue;
+            }
             match reader.snapshot(live) {
                 Ok(snapshot) => records.push(SnapshotRecord {
                     id: live.stamp.session,

@@ -9,6 +9,7 @@ use nodekeep_nodes::manifest::Machine as Writer;
 use nodekeep_repo::id::{MemberId, SnapshotId};
 use nodekeep_repo::repository::{Repository, SnapshotRecord};
 use nodekeep_repo::scrub::ScrubStatus;
+use nodekeep_repo::view::View;
 
 use super::machines::{Duty, Writing, machines};
 use super::moment::Moment;
@@ -17,6 +18,7 @@ use super::overview::{
 };
 use super::space::{self, Added};
 use super::targets::Targets;
+use super::weights::{self, Weight};
 use crate::copies::{CopyRecord, Distance, is_offsite};
 use crate::error::Result;
 use crate::find::{NodeSnapshot, is_record, node_of};
@@ -81,11 +83,19 @@ impl Stored {
     /// # Errors
     /// If the store fails.
     pub fn read(repository: &Repository) -> Result<Self> {
-        let view = repository.view()?;
+        Self::of(repository, &repository.view()?, None)
+    }
+
+    /// The same of a view that is at hand; snapshots that were read before are not read again.
+    ///
+    /// # Errors
+    /// As [`Stored::read`].
+    pub fn of(repository: &Repository, view: &View, before: Option<&Self>) -> Result<Self> {
+        let known = before.and_then(|before| before.records.as_deref()).unwrap_or_default();
         let mut damaged = view.problems.len() as u64;
         let records = match repository.capability().reads_trees {
             true => {
-                let (records, bad) = repository.snapshots_in(&view)?;
+                let (records, bad) = repository.snapshots_since(view, known)?;
                 damaged += bad.len() as u64;
                 Some(records)
             }
@@ -113,7 +123,17 @@ impl Sources<'_> {
     /// # Errors
     /// If the store fails, or a file of this machine is damaged.
     pub fn overview(&self, now: Timestamp) -> Result<Overview> {
-        self.overview_of(&Stored::read(self.repository)?, now)
+        let stored = Stored::read(self.repository)?;
+        self.weigh(&stored, now);
+        self.overview_of(&stored, now)
+    }
+
+    /// Remembers what the repository weighs today. Where that cannot be written down, growth is only told less well.
+    fn weigh(&self, stored: &Stored, now: Timestamp) {
+        if let Some((_, bytes)) = stored.objects {
+            let weight = Weight { at: now.as_second(), bytes };
+            _ = weights::note(self.state.folder(), &self.repository.id().hex(), weight);
+        }
     }
 
     /// The overview of what was read before; what this machine knows is read anew.
@@ -302,7 +322,7 @@ fn summary(sources: &Sources<'_>, stored: &Stored, now: Timestamp) -> Summary {
     let by_setting = place.capacity.zip(bytes).map(|(total, used)| space::of_setting(total, used));
     let by_folder = place.folder.as_deref().and_then(space::of_folder);
     let capacity = space::narrower(by_folder, by_setting);
-    let growth = stored.records.as_ref().and_then(|records| growth(records, now));
+    let growth = growth(sources, stored, now);
     Summary {
         location: sources.repository.store().location().to_owned(),
         id: sources.repository.id().hex(),
@@ -326,7 +346,17 @@ fn summary(sources: &Sources<'_>, stored: &Stored, now: Timestamp) -> Summary {
     }
 }
 
-fn growth(records: &[SnapshotRecord], now: Timestamp) -> Option<u64> {
+/// What came, or what was left of it after prunes where that is known.
+fn growth(sources: &Sources<'_>, stored: &Stored, now: Timestamp) -> Option<u64> {
+    let came = stored.records.as_ref().and_then(|records| came(records, now));
+    let left = stored.objects.and_then(|(_, bytes)| {
+        let known = weights::known(sources.state.folder(), &sources.repository.id().hex());
+        weights::net_per_day(&known, Weight { at: now.as_second(), bytes })
+    });
+    left.or(came)
+}
+
+fn came(records: &[SnapshotRecord], now: Timestamp) -> Option<u64> {
     let added = |record: &SnapshotRecord| Added {
         at: record.snapshot.started_ms / 1000,
         bytes: record.snapshot.counts.bytes_added,

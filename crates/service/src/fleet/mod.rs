@@ -11,3 +11,4 @@ pub mod overview;
 pub mod retention;
 pub mod space;
 pub mod targets;
+mod weights;

@@ -45,7 +45,7 @@ pub fn narrower(one: Option<Capacity>, other: Option<Capacity>) -> Option<Capaci
 }
 
 /// Bytes that are added in a day, by the snapshots of the last 30 days: `None` with less than a day between the first and now. The first
-/// snapshot of all is no growth. What a prune gives back is not taken off, so that a repository is rather called full too early.
+/// snapshot of all is no growth. What a prune gives back is not taken off: [`super::weights`] knows that after a week.
 pub fn growth_per_day(added: &[Added], now: i64) -> Option<u64> {
     let first = added.iter().map(|one| one.at).min()?;
     let window = (WINDOW_DAYS * DAY_SECS) as i64;

@@ -90,8 +90,6 @@ impl Journal {
     pub fn waiting(&self) -> Result<Vec<Record>> {
         let mut waiting = self.all()?;
         waiting.retain(|record| record.waits && record.ended.is_none());
-        // Names tell seconds apart, and no more.
-        waiting.sort_by_key(|record| record.begun);
         Ok(waiting)
     }
 

@@ -19,7 +19,10 @@ use crate::schedule::job::Role;
 use crate::schedule::{Name, Schedule, Subject};
 use wish::Wish;
 
-/// Names a job; later jobs sort after earlier ones.
+/// Digits of a job's name: seconds, the millionth of that second, and chance.
+const LENGTH: usize = 18;
+
+/// Names a job; later jobs sort after earlier ones, to the microsecond.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(String);
@@ -78,7 +81,8 @@ pub struct Ended {
 
 impl JobId {
     fn new(now: Timestamp) -> Self {
-        Self(format!("{:09x}{}", now.as_second().max(0), to_hex(&random::<2>())))
+        let (second, micros) = (now.as_second().max(0), now.subsec_microsecond().max(0));
+        Self(format!("{second:09x}{micros:05x}{}", to_hex(&random::<2>())))
     }
 }
 
@@ -155,7 +159,7 @@ impl FromStr for JobId {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let is_one = text.len() == 13 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let is_one = text.len() == LENGTH && text.bytes().all(|b| b.is_ascii_hexdigit());
         if is_one { Ok(Self(text.to_owned())) } else { Err(()) }
     }
 }

@@ -89,7 +89,7 @@ pub const FAMILIES: &[Family] = &[
     family(
         "nodekeep_repository_growth_bytes_per_second",
         NONE,
-        "How fast the repository grows, over the last 30 days; what a prune gives back is not taken off.",
+        "How fast the repository grows, over the last 30 days, with what prunes gave back taken off once this machine has looked at it for a week.",
         |o| one(o.repository.growth_per_day.map(|bytes| float(bytes) / DAY_SECS)),
     ),
     family(

@@ -135,6 +135,14 @@ impl Outbox {
         Ok(sent)
     }
 
+    /// Writes down a message that was sent beside the outbox: to try a channel.
+    ///
+    /// # Errors
+    /// Why it could not be written.
+    pub fn tried(&self, channel: &str, message: &Message, refused: Option<String>) -> Result<()> {
+        Try::of(channel, message, refused).note(&self.folder)
+    }
+
     /// What was sent, and what came of it, oldest first.
     ///
     /// # Errors

@@ -1,12 +1,10 @@
 //! Schedules of this machine, and what became of them: `schedules.toml` and `history.json` in the folder of state.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
 use super::decide::{History, Past};
@@ -14,7 +12,7 @@ use super::error::ScheduleError;
 use super::{Name, Planned, Schedule};
 use crate::error::{Error, Result};
 use crate::find::SCHEDULES;
-use crate::state::{make_folder, replace};
+use crate::state::{exclusively, replace};
 
 const FILE: &str = "schedules.toml";
 const HISTORY: &str = "history.json";
@@ -188,14 +186,7 @@ impl Book {
 
     /// Two commands do not overwrite each other's change.
     fn alone<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        make_folder(&self.folder)?;
-        let path = self.folder.join("schedules.lock");
-        let mut options = OpenOptions::new();
-        let file = options.create(true).truncate(false).write(true).mode(0o600).open(&path);
-        let file = file.map_err(Error::file(&path, "cannot be opened"))?;
-        flock(&file, FlockOperation::LockExclusive)
-            .map_err(|error| Error::file(&path, "cannot be locked")(error.into()))?;
-        work()
+        exclusively(&self.folder.join("schedules.lock"), work)
     }
 }
 

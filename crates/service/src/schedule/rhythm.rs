@@ -93,14 +93,22 @@ impl FromStr for Pattern {
         let bad = |reason: String| ScheduleError::Pattern { text: text.to_owned(), reason };
         let fields = text.split_whitespace().count();
         if fields != 5 && !text.starts_with('@') {
-            return Err(bad(format!("it has {fields} fields instead of five")));
+            let has = if fields == 1 { "one field".to_owned() } else { format!("{fields} fields") };
+            return Err(bad(format!("it has {has} instead of five")));
         }
-        let cron = Cron::from_str(text).map_err(|error| bad(error.to_string()))?;
+        let cron = Cron::from_str(text).map_err(|error| bad(plain(&error.to_string())))?;
         // A pattern that no day matches would be refused only when the daemon first asks.
         let start = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
-        cron.find_next_occurrence(&start, false).map_err(|error| bad(error.to_string()))?;
+        cron.find_next_occurrence(&start, false).map_err(|error| bad(plain(&error.to_string())))?;
         Ok(Self { text: text.to_owned(), cron })
     }
+}
+
+/// What the library says of a pattern, as the end of a sentence of ours.
+fn plain(said: &str) -> String {
+    let said = said.strip_prefix("Component error: ").unwrap_or(said).trim_end_matches('.');
+    let mut letters = said.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 impl TryFrom<String> for Pattern {

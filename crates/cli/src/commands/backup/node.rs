@@ -11,7 +11,10 @@ use nodekeep_service::find::NodeSnapshot;
 use nodekeep_service::verify::Sampled;
 use serde_json::json;
 
-use super::{Backup, conclude, document, holds, remember, repository_line, still_missing, took};
+use super::{
+    Backup, changes, conclude, document, holds, new_data, remember, repository_line, still_missing,
+    took,
+};
 use crate::commands::snapshot::unreadable;
 use crate::error::{Error, Result};
 use crate::exit;
@@ -122,15 +125,11 @@ fn tell(app: &App, opened: &Opened, done: &NodeBackup) -> Result<()> {
     let (report, manifest) = (&done.report, &done.manifest);
     let verb = if report.snapshot.is_none() { "Would back up" } else { "Backed up" };
     app.output.say(format!("{verb} the node {} ({})", manifest.node, manifest.profile))?;
-    let new = format!(
-        "{} read, {} stored",
-        render::size(report.counts.bytes_read),
-        render::size(report.counts.bytes_added)
-    );
     app.output.say(render::fields(&[
         ("snapshot", report.snapshot.map_or(String::new(), |id| id.short())),
         ("files", holds(report)),
-        ("new data", new),
+        ("changes", changes(report)),
+        ("new data", new_data(report)),
         ("held by", held(manifest)),
         ("time", took(report)),
         ("repository", repository_line(opened)),

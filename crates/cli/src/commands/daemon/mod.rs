@@ -8,7 +8,7 @@ mod run;
 mod run_job;
 mod status;
 mod token;
-mod unit;
+pub mod unit;
 mod web;
 
 use std::path::{Path, PathBuf};
@@ -124,7 +124,9 @@ pub fn launch(app: &App) -> Result<Launch> {
 pub fn options(app: &App) -> Vec<String> {
     let settings = &app.settings;
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let config = app.config.as_ref().map(|path| std::path::absolute(path).unwrap_or(path.clone()));
     let named = [
+        ("--config", path(&config)),
         ("--repo", settings.repo.clone()),
         ("--identity", path(&settings.identity)),
         ("--credential", path(&settings.credential)),

@@ -35,7 +35,7 @@ const LOOK: Duration = Duration::from_millis(200);
 #[command(after_help = "\
 Role: the one named with --role. Jobs that need more are left alone, and no key that the role does not need is read.
 
-SIGTERM ends it in good order: running jobs are asked to end, and holds are released. SIGHUP makes it read schedules, channels and targets at once instead of at its next look. Each line it writes is an event; with --json, a JSON document on a line.
+SIGTERM ends it in good order: running jobs are asked to end, and holds are released. SIGHUP makes it read schedules, channels, targets and the dashboard's certificate at once. Each line it writes is an event; with --json, a JSON document on a line.
 
 It serves the dashboard at http://127.0.0.1:7717/ unless the configuration says otherwise (http.listen); sign in with a token: nodekeep daemon token add.
 
@@ -198,6 +198,9 @@ impl Watcher for Face<'_> {
             if interrupt::reload_asked() {
                 self.fleet.looked = None;
                 self.happened(&Event::Reloaded);
+                if let Some(event) = self.web.reload() {
+                    self.happened(&event);
+                }
                 return false;
             }
             std::thread::sleep(LOOK.min(until.saturating_duration_since(Instant::now())));

@@ -39,5 +39,5 @@ impl RunJob {
 }
 
 fn parse_id(text: &str) -> Result<JobId, String> {
-    text.parse().map_err(|()| "a job's id is 13 hexadecimal digits".to_owned())
+    text.parse().map_err(|()| "a job's id is 18 hexadecimal digits".to_owned())
 }

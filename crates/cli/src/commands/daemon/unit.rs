@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use clap::Args;
@@ -62,7 +62,7 @@ impl Install {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(Error::file(folder, "make"))?;
         }
-        home::replace(&path, &unit(app, self.role)?)?;
+        home::replace_public(&path, &unit(app, self.role)?)?;
         app.output.say(format!("Wrote {}.", path.display()))?;
         let lines = [vec!["daemon-reload"], vec!["enable", "--now", UNIT]];
         let done = !self.no_start && lines.iter().all(|line| systemctl(line));
@@ -123,7 +123,8 @@ fn systemctl(words: &[&str]) -> bool {
     command.args(words).status().is_ok_and(|status| status.success())
 }
 
-/// The unit's text. Where the state lies is said, for systemd starts it without this user's environment.
+/// The unit's text. Only the daemon itself is signalled (`KillMode=process`): it asks its jobs to end and waits for them, what watches over a
+/// frozen node outlives it, and so does a node that a job started. Nothing is walled off, for jobs and the nodes that they start inherit it. Where the state lies is said, for systemd starts it without this user's environment.
 fn unit(app: &App, role: RoleArg) -> Result<String> {
     let mut words = vec![program()?.display().to_string()];
     words.extend(options(app));
@@ -133,13 +134,16 @@ fn unit(app: &App, role: RoleArg) -> Result<String> {
     let command = command.replace('%', "%%");
     let target = if is_root() { "multi-user.target" } else { "default.target" };
     Ok(format!(
-        "[Unit]\nDescription=Nodekeep: backups, checks and drills of this machine's nodes\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nType=notify\nExecStart={command}\nExecReload=/bin/kill -HUP $MAINPID\n{}Restart=on-failure\nRestartSec=10\nWatchdogSec=120\nKillMode=mixed\nTimeoutStopSec=300\nNice=10\nIOSchedulingClass=idle\n\n[Install]\nWantedBy={target}\n",
-        home_line(app.home.is_explicit().then(|| app.home.data())),
+        "[Unit]\nDescription=Nodekeep: backups, checks and drills of this machine's nodes\nAfter=network-online.target\nWants=network-online.target\n\n[Service]\nType=notify\nExecStart={command}\nExecReload=/bin/kill -HUP $MAINPID\n{}Restart=on-failure\nRestartSec=10\nWatchdogSec=120\nKillMode=process\nTimeoutStopSec=300\nNice=10\nIOSchedulingClass=idle\n\n[Install]\nWantedBy={target}\n",
+        environment(app),
     ))
 }
 
-fn home_line(root: Option<&Path>) -> String {
-    root.map_or_else(String::new, |root| {
-        format!("Environment=\"NODEKEEP_HOME={}\"\n", root.display().to_string().replace('%', "%%"))
-    })
+/// The lines of a unit that say where this user's files lie: systemd gives a service of the system not even a `HOME`.
+pub fn environment(app: &App) -> String {
+    let line = |(name, path): (&str, PathBuf)| {
+        let path = path.display().to_string().replace('\\', "\\\\").replace('"', "\\\"");
+        format!("Environment=\"{name}={}\"\n", path.replace('%', "%%"))
+    };
+    app.home.variables().into_iter().map(line).collect()
 }

@@ -1,8 +1,8 @@
 //! The dashboard beside the daemon's loop: begun with it, tried again where its port was taken, ended with it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -18,7 +18,7 @@ use crate::commands::schedule;
 use crate::error::Result;
 use crate::exit;
 use crate::nodes;
-use crate::session::{App, Need};
+use crate::session::{App, Need, Opened};
 use crate::settings::Settings;
 
 /// After so long a port that was taken is tried again.
@@ -71,6 +71,12 @@ impl Web {
         }
     }
 
+    /// Reads the certificate again. What is wrong with it is told; the one from before goes on.
+    pub fn reload(&self) -> Option<Event> {
+        let error = self.server.as_ref()?.reload().err()?;
+        Some(Event::Trouble { message: error.to_string() })
+    }
+
     fn start(&self, terms: Terms) -> std::result::Result<Server, String> {
         let site = self.site().map_err(|error| error.to_string())?;
         Server::start(terms, site).map_err(|error| error.to_string())
@@ -90,7 +96,7 @@ impl Web {
             version: env!("CARGO_PKG_VERSION"),
             role: self.role.role(),
             program,
-            fleet: Box::new(Looker { app: self.app.clone() }),
+            fleet: Box::new(Looker { app: self.app.clone(), kept: Mutex::default() }),
             channels: Box::new(move || {
                 Settings::channels(&config).unwrap_or_else(|_| known.clone())
             }),
@@ -107,25 +113,60 @@ impl Web {
 /// Looks at the fleet with this machine's settings.
 struct Looker {
     app: App,
+    /// What the last look opened.
+    kept: Mutex<Option<Arc<Kept>>>,
+}
+
+/// The repository, open, as it was when it was last looked at.
+struct Kept {
+    opened: Opened,
+    lost: u64,
 }
 
 impl Looker {
+    /// Looks at the repository. Keys are asked for again only where what is open cannot be read any more.
+    fn look(&self, before: Option<&Stored>) -> Result<Stored> {
+        let open = || self.app.open(Need::Look);
+        let opened = match self.held() {
+            Some(kept) => kept.opened.again().or_else(|_| open())?,
+            None => open()?,
+        };
+        let view = opened.repository.view()?;
+        let stored = Stored::of(&opened.repository, &view, before)?;
+        let lost = opened.remember(&view)? as u64;
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Arc::new(Kept { opened, lost }));
+        Ok(stored)
+    }
+
+    fn held(&self) -> Option<Arc<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What was looked at, with the targets of the configuration as it is now.
     fn with<T>(
         &self,
         ask: impl FnOnce(&Sources<'_>) -> nodekeep_service::error::Result<T>,
     ) -> std::result::Result<T, Problem> {
         let looked = || -> Result<T> {
-            let opened = self.app.open(Need::Look)?;
-            let state = nodes::state(&self.app);
-            Ok(ask(&crate::fleet::sources(&self.app, &opened, &state)?)?)
+            let mut app = self.app.clone();
+            if let Ok(targets) = Settings::targets(&super::super::config::file::path(&app)) {
+                app.settings.targets = targets;
+            }
+            let kept = match self.held() {
+                Some(kept) => kept,
+                None => Arc::new(Kept { opened: app.open(Need::Look)?, lost: 0 }),
+            };
+            let state = nodes::state(&app);
+            Ok(ask(&crate::fleet::sources_with(&app, &kept.opened, &state, kept.lost)?)?)
         };
         looked().map_err(|error| problem(&error))
     }
 }
 
 impl Fleet for Looker {
-    fn stored(&self) -> std::result::Result<Stored, Problem> {
-        self.with(|sources| Stored::read(sources.repository))
+    fn stored(&self, before: Option<&Stored>) -> std::result::Result<Stored, Problem> {
+        self.look(before).map_err(|error| problem(&error))
     }
 
     fn overview(&self, stored: &Stored) -> std::result::Result<Overview, Problem> {

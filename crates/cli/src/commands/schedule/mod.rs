@@ -69,7 +69,9 @@ pub fn when_text(schedule: &Schedule) -> String {
 
 /// A pattern in words, for the middle of a line.
 fn words(when: &Pattern) -> String {
-    when.describe().trim_end_matches('.').to_lowercase()
+    let text = when.describe();
+    let mut letters = text.trim_end_matches('.').chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
 }
 
 /// In the schedule's own zone: `Mon 2026-11-23 02:00`.

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use nodekeep_nodes::fence::known::span;
 use serde_json::json;
 
 use super::{book, document, machine, moment_text, past_text, role_text, when_text};
@@ -31,16 +32,16 @@ impl Show {
             plan.rhythm.after(now).map(|slot| plan.start(slot)).take(SHOWN).collect();
         let yes = |flag: bool| if flag { "yes" } else { "no" };
         app.output.answer(format!(
-            "{}{}\n  does      nodekeep {}\n  needs     {}\n  when      {}\n  jitter    up to {} s\n  missed    made up for: {}\n  retries   {}, the first after {} s\n  last      {}",
+            "{}{}\n  does      nodekeep {}\n  needs     {}\n  when      {}\n  jitter    up to {}\n  missed    made up for: {}\n  retries   {}, the first after {}\n  last      {}",
             schedule.name,
             if schedule.paused { " (paused)" } else { "" },
             schedule.job.arguments(schedule.node.as_deref()).join(" "),
             role_text(schedule.job.role()),
             when_text(&schedule),
-            schedule.jitter_secs,
+            span(schedule.jitter_secs.into()),
             yes(schedule.catch_up),
             schedule.retries,
-            schedule.retry_after_secs,
+            span(schedule.retry_after_secs.into()),
             past_text(&past, &schedule.zone),
         ))?;
         if !schedule.paused {
