@@ -109,9 +109,9 @@ pub struct Restore {
     /// Not from a snapshot: a backup that a Minima node made itself, an archive that it exported, or HOST:PORT of a node with all coins
     #[arg(long, value_name = "FILE|HOST:PORT", help_heading = "Minima")]
     from: Option<String>,
-    /// Afterwards take later blocks from this node, for a backup that is older than two days
+    /// Afterwards take later blocks from this node, for a backup that is older than two days; of several, from the one that has the backup's newest block and the most after it
     #[arg(long, value_name = "HOST:PORT", help_heading = "Minima")]
-    sync: Option<String>,
+    sync: Vec<String>,
     /// With the words: how many keys to make
     #[arg(long, value_name = "N", help_heading = "Minima")]
     keys: Option<u32>,

@@ -11,7 +11,7 @@ use nodekeep_nodes::minima::live::NewKeys;
 use nodekeep_nodes::minima::phrase::Phrase;
 use nodekeep_service::drill::in_sandbox;
 use nodekeep_service::find::NodeSnapshot;
-use nodekeep_service::minima::sync::Standing;
+use nodekeep_service::minima::sync::Advice;
 use nodekeep_service::minima::{Revival, Revived, Way, archive_of, state_of, sync};
 use nodekeep_service::restore::place::{bring_all, placements};
 use serde_json::json;
@@ -37,7 +37,7 @@ enum Source {
 impl Restore {
     /// Whether a Minima node is meant to come back in another way than from its snapshot.
     pub fn is_other_way(&self) -> bool {
-        self.from.is_some() || self.sync.is_some()
+        self.from.is_some() || !self.sync.is_empty()
     }
 
     /// Brings it back.
@@ -62,7 +62,8 @@ impl Restore {
         let ground = nodes::ground(app, &state, &opened.repository, &progress)?;
         let revival = Revival::of(&ground, &node)?;
         let keys = self.new_keys(&revival, &all, phrase.as_ref())?;
-        let sync = self.chosen_sync(app, &source)?;
+        let advice = self.advice(app, &source)?;
+        let sync = advice.as_ref().and_then(Advice::chosen);
         let file = Path::new(self.from.as_deref().unwrap_or_default());
         let way = match &source {
             Source::Backup(contents) => Way::Backup { contents, sync },
@@ -148,31 +149,29 @@ impl Restore {
         Ok(Some(NewKeys { phrase, keys: self.keys, uses }))
     }
 
-    /// Whether blocks are taken from the host. The node itself decides by the age of the chain; which it is, is said before.
-    fn chosen_sync(&self, app: &App, source: &Source) -> Result<Option<&str>> {
+    /// Whether blocks are taken from a host, and from which. The node itself decides by the age of the chain; which it is, is said before.
+    fn advice(&self, app: &App, source: &Source) -> Result<Option<Advice>> {
         let Source::Backup(contents) = source else { return Ok(None) };
         let now_ms = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
-        let host = self.sync.as_deref();
-        let advice = sync::advise(contents, host, now_ms)?;
-        let chosen = host.filter(|_| advice.asks);
-        if chosen.is_some() && advice.standing == Some(Standing::Unknown) {
-            app.output.say(format!("{advice}."))?;
-            return Err(Error::Options(
-                "nothing was changed: from a host without the backup's newest block the node gets none that follow, and waits for a quarter of an hour; --sync another host whose archive has it, or restore without --sync",
-            ));
-        }
-        let choice = match (host, chosen) {
-            (Some(_), Some(host)) => format!("so it is restored, and blocks come from {host}"),
-            (Some(_), None) => {
-                "so it is restored alone: a node asks nobody if its chain is younger than two days, and catches up by itself".to_owned()
+        let advice = sync::advise(contents, &self.sync, now_ms)?;
+        let choice = match (advice.chosen(), self.sync.is_empty()) {
+            (Some(host), _) => format!(": so it is restored, and blocks come from {host}"),
+            (None, false) if !advice.asks => {
+                ": so it is restored alone: a node asks nobody if its chain is younger than two days, and catches up by itself".to_owned()
             }
-            (None, _) if advice.asks => {
-                "so that the node may not catch up by itself: --sync HOST:PORT brings later blocks".to_owned()
+            (None, true) if advice.asks => {
+                ": so that the node may not catch up by itself: --sync HOST:PORT brings later blocks".to_owned()
             }
-            (None, _) => return Ok(None),
+            (None, true) => return Ok(Some(advice)),
+            (None, false) => String::new(),
         };
-        app.output.say(format!("{advice}: {choice}."))?;
-        Ok(chosen)
+        app.output.say(format!("{advice}{choice}."))?;
+        match advice.asks && !self.sync.is_empty() && advice.chosen().is_none() {
+            true => Err(Error::Options(
+                "nothing was changed: none of these hosts has blocks that follow the backup, and the node would wait for them for a quarter of an hour; --sync another host whose archive has the backup's newest block, or restore without --sync",
+            )),
+            false => Ok(Some(advice)),
+        }
     }
 
     /// States from the node's snapshots, to tell which coins are missing. Without any nothing can be told.
