@@ -207,6 +207,8 @@ fn service_class(error: &Service) -> Class {
             Class::Usage
         }
         Service::Node(Nodes::Axon(axon)) => axon_class(axon),
+        Service::Node(Nodes::Minima { source, .. }) => minima_class(source),
+        Service::Node(Nodes::MinimaRpc(error)) if error.is_about_a_password() => Class::WrongKey,
         Service::Node(Nodes::Damaged { .. })
         | Service::State { .. }
         | Service::NotWhole { .. }
@@ -437,6 +439,9 @@ fn service_hint(error: &Service) -> Option<String> {
         ),
         Service::Node(Nodes::Axon(Axon::NoEnvelope { .. })) => {
             "Give --rekey: envelopes are then made with the key of the instance that was backed up.".to_owned()
+        }
+        Service::Node(Nodes::Peer { .. }) => {
+            "It must be the main port of a node (9001, unless it was started with another -port) or of `nodekeep minima serve`, and it must be reachable from here.".to_owned()
         }
         Service::OnlyInCopy { .. } => {
             "Restore it into a sandbox and check it there: nodekeep drill NODE".to_owned()

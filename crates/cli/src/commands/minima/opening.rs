@@ -1,7 +1,7 @@
 //! How a node's files are read, and where their passwords and phrases come from.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -40,6 +40,42 @@ pub struct Opened {
     pub contents: Contents,
     /// Whether a password of its owner protects it.
     pub is_protected: bool,
+}
+
+/// What a file is, by its first bytes.
+pub enum FileKind {
+    /// A node's backup: it begins with the length of its salt.
+    Backup,
+    /// An exported archive: gzip.
+    Archive,
+    /// All coins: two versions, each the number 1.
+    Mega,
+}
+
+impl FileKind {
+    /// Looks at a file.
+    ///
+    /// # Errors
+    /// If it is not there or cannot be read.
+    pub fn of(path: &Path) -> Result<Self> {
+        let mut first = Vec::new();
+        let file = File::open(path).map_err(unread(path))?;
+        file.take(6).read_to_end(&mut first).map_err(Error::file(path, "read"))?;
+        Ok(match first.as_slice() {
+            [0x1f, 0x8b, ..] => Self::Archive,
+            [0, 1, _, 0, 1, _] => Self::Mega,
+            _ => Self::Backup,
+        })
+    }
+
+    /// As documents spell it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Archive => "archive",
+            Self::Mega => "megammr",
+        }
+    }
 }
 
 impl PasswordFrom {

@@ -1,10 +1,9 @@
 //! `nodekeep restore NODE --from …` and `--sync HOST` of a Minima node: from a backup of its own, from an archive, from a peer.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use jiff::Timestamp;
+use nodekeep_nodes::kind::Outcome;
 use nodekeep_nodes::kind::minima::read_state;
 use nodekeep_nodes::minima::backup::Contents;
 use nodekeep_nodes::minima::live::NewKeys;
@@ -17,6 +16,7 @@ use nodekeep_service::restore::place::{bring_all, placements};
 use serde_json::json;
 
 use super::Restore;
+use crate::commands::minima::opening::FileKind;
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::nodes;
@@ -56,6 +56,7 @@ impl Restore {
         let node = state.load(&name)?;
         let source = self.source(app, named)?;
         let phrase = self.phrase.given(app)?;
+        self.fits(&source, phrase.is_some())?;
         let opened = app.open(Need::Write)?;
         let all = opened.repository.snapshots()?;
         let progress = Progress::start(&app.output, "Restoring");
@@ -92,18 +93,38 @@ impl Restore {
         };
         let path = Path::new(from);
         if path.is_file() {
-            // An archive is gzip; a backup begins with the length of its salt.
-            return Ok(match is_packed(path)? {
-                true => Source::Archive,
-                false => Source::Backup(self.password.open(app, path)?.contents),
-            });
+            return match FileKind::of(path)? {
+                FileKind::Archive => Ok(Source::Archive),
+                FileKind::Backup => Ok(Source::Backup(self.password.open(app, path)?.contents)),
+                FileKind::Mega => Err(Error::Options(
+                    "a node takes all coins from another node, not from a file: nodekeep minima serve --from FILE.megammr, then --from HOST:PORT",
+                )),
+            };
         }
         let port = from.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
         match port {
             Some(_) => Ok(Source::Peer),
-            None => Err(Error::Options(
+            None if path.exists() => Err(Error::Options(
                 "--from takes a backup of the node, an exported archive (.raw.dat), or HOST:PORT",
             )),
+            None => Err(Error::NoSource { path: path.to_owned() }),
+        }
+    }
+
+    /// What is said besides must mean something for this source.
+    fn fits(&self, source: &Source, has_phrase: bool) -> Result<()> {
+        let counts = self.keys.is_some() || self.key_uses.is_some();
+        match source {
+            Source::Backup(_) if has_phrase || counts => Err(Error::Options(
+                "a backup brings its own keys, and their uses are raised above all that was ever recorded: --keys, --key-uses and --node-phrase-file belong to an archive or to HOST:PORT",
+            )),
+            Source::Archive | Source::Peer if !self.sync.is_empty() => Err(Error::Options(
+                "--sync brings blocks after a backup: an archive and HOST:PORT bring their own",
+            )),
+            Source::Archive | Source::Peer if counts && !has_phrase => {
+                Err(Error::Options("--keys and --key-uses need the words: --node-phrase-file FILE"))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -133,14 +154,7 @@ impl Restore {
         all: &[nodekeep_repo::repository::SnapshotRecord],
         phrase: Option<&'a Phrase>,
     ) -> Result<Option<NewKeys<'a>>> {
-        let Some(phrase) = phrase else {
-            return match self.keys.is_some() || self.key_uses.is_some() {
-                true => Err(Error::Options(
-                    "--keys and --key-uses need the words: --node-phrase-file FILE",
-                )),
-                false => Ok(None),
-            };
-        };
+        let Some(phrase) = phrase else { return Ok(None) };
         let least = revival.least_uses(all)?;
         let uses = self.key_uses.unwrap_or(least);
         if uses < least {
@@ -220,14 +234,6 @@ fn coins_of(way: &Way<'_>) -> Result<String> {
     })
 }
 
-/// Whether a file is packed with gzip.
-fn is_packed(path: &Path) -> Result<bool> {
-    let mut begin = Vec::new();
-    let file = File::open(path).map_err(Error::file(path, "read"))?;
-    file.take(2).read_to_end(&mut begin).map_err(Error::file(path, "read"))?;
-    Ok(begin == [0x1f, 0x8b])
-}
-
 fn tell(app: &App, name: &str, revived: &Revived) -> Result<()> {
     app.output
         .say(format!("\nRestored the node {name}\n{}", render::indent(&revived.said.join("\n"))))?;
@@ -244,6 +250,9 @@ fn tell(app: &App, name: &str, revived: &Revived) -> Result<()> {
     if revived.problems.is_empty() && revived.verified.is_sound() {
         return Ok(());
     }
-    app.output.alert(format!("\nIn place, but:\n{}", render::indent(&revived.problems.join("\n"))));
+    let failed = revived.verified.checks.iter().filter(|check| check.outcome == Outcome::Failed);
+    let failed = failed.map(|check| format!("{}: {}", check.name, check.detail));
+    let problems: Vec<String> = revived.problems.iter().cloned().chain(failed).collect();
+    app.output.alert(format!("\nIn place, but:\n{}", render::indent(&problems.join("\n"))));
     Err(Error::Exit(exit::Class::Incomplete.exit_code()))
 }
