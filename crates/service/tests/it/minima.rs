@@ -1,12 +1,6 @@
 //! A Minima node backed up and brought back, with every way that goes wrong. A stand-in takes the node's place: it can be told to fail in the
 //! middle of a reset and to hang after a restore. The suite `test-minima` has the real node.
 
-#[path = "../../../nodes/tests/it/minima/scene.rs"]
-#[expect(dead_code, reason = "the tests of the crate of nodes use the rest")]
-mod scene;
-#[path = "../../../nodes/tests/it/minima/standin.rs"]
-mod standin;
-
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -28,9 +22,15 @@ use nodekeep_service::restore;
 use nodekeep_service::resume::resume;
 use nodekeep_service::state::State;
 
-use self::scene::World;
-use self::standin::{Mode, StandIn};
+use nodekeep_testkit::minima::scene::{self, World};
+use nodekeep_testkit::minima::standin::{self, Mode, StandIn};
+
 use crate::lab::{Machine, read};
+
+#[test]
+fn stand_in() {
+    standin::stand_in();
+}
 
 /// A machine with a stand-in that runs.
 struct Lab {

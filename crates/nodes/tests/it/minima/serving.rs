@@ -19,7 +19,7 @@ use nodekeep_nodes::minima::wire::{Reader, Write};
 use tempfile::TempDir;
 
 use super::mega::shortened;
-use super::scene::{self, World, named};
+use nodekeep_testkit::minima::scene::{self, World, named};
 
 const LIMITS: Limits = Limits {
     clients: 2,
