@@ -130,8 +130,8 @@ pub fn told(error: &Error) -> (&'static str, String, Option<String>) {
 
 fn text(message: &str, hint: Option<&str>) -> String {
     match hint {
-        Some(hint) => format!("Error: {message}.\n{hint}"),
-        None => format!("Error: {message}."),
+        Some(hint) => format!("Error: {}\n{hint}", ended(&message)),
+        None => format!("Error: {}", ended(&message)),
     }
 }
 

@@ -1,7 +1,5 @@
 //! `nodekeep minima verify`.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -84,7 +82,8 @@ impl Verify {
     }
 
     fn archive(&self) -> Result<Verified> {
-        let found = archive::verify(self.reader()?).map_err(|error| self.wrong(error))?;
+        let found =
+            archive::verify(opening::reader(&self.file)?).map_err(|error| self.wrong(error))?;
         let mut verified = Verified::default();
         let detail = match found.first {
             Some(first) => format!("{} blocks from {first}, each with its coins", found.blocks),
@@ -97,7 +96,8 @@ impl Verify {
     }
 
     fn mega(&self) -> Result<Verified> {
-        let found = mega::verify(self.reader()?).map_err(|error| self.wrong(error))?;
+        let found =
+            mega::verify(opening::reader(&self.file)?).map_err(|error| self.wrong(error))?;
         let mut verified = Verified::default();
         let detail = format!("{} unspent after block {}", found.coins, found.range.block);
         verified.check("coins", Outcome::Passed, detail);
@@ -107,10 +107,6 @@ impl Verify {
         verified.position.count("blocks", found.tip.map_or(0, |tip| tip.number));
         verified.hashes.extend(found.tip.map(|tip| ("tip".to_owned(), tip.id.to_string())));
         Ok(verified)
-    }
-
-    fn reader(&self) -> Result<BufReader<File>> {
-        File::open(&self.file).map(BufReader::new).map_err(Error::file(&self.file, "read"))
     }
 
     fn wrong(&self, error: nodekeep_nodes::minima::error::Error) -> Error {

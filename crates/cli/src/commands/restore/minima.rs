@@ -4,10 +4,12 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use nodekeep_nodes::kind::Outcome;
-use nodekeep_nodes::kind::minima::read_state;
+use nodekeep_nodes::kind::minima::{first_failed, read_state};
 use nodekeep_nodes::minima::backup::Contents;
 use nodekeep_nodes::minima::live::NewKeys;
+use nodekeep_nodes::minima::peer;
 use nodekeep_nodes::minima::phrase::Phrase;
+use nodekeep_nodes::minima::verify::{self, Keys};
 use nodekeep_service::drill::in_sandbox;
 use nodekeep_service::find::NodeSnapshot;
 use nodekeep_service::minima::sync::Advice;
@@ -57,6 +59,7 @@ impl Restore {
         let source = self.source(app, named)?;
         let phrase = self.phrase.given(app)?;
         self.fits(&source, phrase.is_some())?;
+        self.is_good(&source)?;
         let opened = app.open(Need::Write)?;
         let all = opened.repository.snapshots()?;
         let progress = Progress::start(&app.output, "Restoring");
@@ -125,6 +128,21 @@ impl Restore {
                 Err(Error::Options("--keys and --key-uses need the words: --node-phrase-file FILE"))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Looks at the source before anything is begun. An archive is read from end to end when it is told what comes of it.
+    fn is_good(&self, source: &Source) -> Result<()> {
+        let from = self.from.as_deref().unwrap_or("the snapshot");
+        match source {
+            Source::Backup(contents) => {
+                let found = verify::contents(contents, Keys::One);
+                let Some(bad) = first_failed(&found) else { return Ok(()) };
+                let reason = format!("it is not given to the node: {}: {}", bad.name, bad.detail);
+                Err(nodekeep_nodes::error::Error::Damaged { path: from.into(), reason }.into())
+            }
+            Source::Peer => Ok(peer::blocks(from, peer::From::Nothing).map(drop)?),
+            Source::Archive => Ok(()),
         }
     }
 
