@@ -129,9 +129,10 @@ pub fn told(error: &Error) -> (&'static str, String, Option<String>) {
 }
 
 fn text(message: &str, hint: Option<&str>) -> String {
+    let end = if message.ends_with('?') { "" } else { "." };
     match hint {
-        Some(hint) => format!("Error: {}\n{hint}", ended(&message)),
-        None => format!("Error: {}", ended(&message)),
+        Some(hint) => format!("Error: {message}{end}\n{hint}"),
+        None => format!("Error: {message}{end}"),
     }
 }
 
