@@ -30,10 +30,7 @@ pub fn run(words: Vec<OsString>) -> Result<(), Error> {
         python
     };
     require(&upstream, &python)?;
-    let mut build = place::cargo();
-    build.current_dir(place::root()).args(["build", "--locked", "-p", "nodekeep"]);
-    place::run(&mut build)?;
-    let program = place::target().join("debug/nodekeep");
+    let program = place::nodekeep(None)?;
     let mut trial = place::cargo();
     trial.current_dir(place::root());
     trial.args(["run", "--locked", "-p", "nodekeep-nodes", "--example", "axon", "--"]);

@@ -79,7 +79,8 @@ usage: cargo xtask COMMAND
   test-rocksdb [OPTIONS]  copies of live databases of the real RocksDB, against an exact model
       --rounds N       so many copies (default 200)
       --seed N         another sequence of chances (default 1)
-  fuzz [SECONDS]       every fuzz target for this long (default 60)
+  fuzz [SECONDS]       every fuzz target for this long (default 60), with coverage and address sanitizer; needs a C++ compiler
+      --only a,b       only these targets
   simulate [OPTIONS]   every order of events in small scenarios, with the real engine
       --quick          only the small ones
       --scenario NAME  only this one

@@ -55,7 +55,7 @@ pub fn run(words: Vec<OsString>) -> Result<(), Error> {
     args.finish()?;
     let (promtool, prometheus) = (program("promtool")?, program("prometheus")?);
     let scratch = Scratch::new("prom")?;
-    let lab = Lab::new(scratch.path(), binary(bin)?)?;
+    let lab = Lab::new(scratch.path(), place::nodekeep(bin)?)?;
     let page = lab.output(&["metrics", "show"])?;
     told(
         "promtool check metrics",
@@ -85,15 +85,6 @@ fn program(name: &'static str) -> Result<PathBuf, Error> {
         reason: format!("{name} is not on this machine, so that nothing was tried"),
         hint: "install Prometheus: apt-get install prometheus",
     })
-}
-
-fn binary(given: Option<PathBuf>) -> Result<PathBuf, Error> {
-    if let Some(bin) = given {
-        return bin.canonicalize().map_err(Error::file(&bin));
-    }
-    let words = ["build", "--quiet", "--locked", "-p", "nodekeep"];
-    place::run(place::cargo().current_dir(place::root()).args(words))?;
-    Ok(place::target().join("debug/nodekeep"))
 }
 
 /// A home with a node that was backed up, drilled and looked at.

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::place;
 
 /// What the suite needs besides the node.
-const PROGRAMS: [&str; 4] = ["java", "python3", "unshare", "ip"];
+const PROGRAMS: [&[&str]; 4] = [&["java"], &["python3"], &["unshare"], &["ip"]];
 
 /// Runs the suite with the node's jar. Without one it says so and is skipped.
 pub fn run(words: Vec<OsString>) -> Result<(), Error> {
@@ -22,22 +22,13 @@ pub fn run(words: Vec<OsString>) -> Result<(), Error> {
         hint: "build github.com/minima-global/Minima outside of this folder and name its jar: --node minima.jar",
     })?;
     let node = node.canonicalize().map_err(Error::file(&node))?;
-    if let Some(missing) =
-        PROGRAMS.iter().find(|program| place::find_program(program, &[]).is_none())
-    {
+    if let Some(missing) = place::missing(&PROGRAMS) {
         return Err(Error::Unfit {
             reason: format!("{missing} is not on this machine"),
             hint: "install a Java of version 11 or later, python3, util-linux and iproute2",
         });
     }
-    let bin = match bin {
-        Some(bin) => bin.canonicalize().map_err(Error::file(&bin))?,
-        None => {
-            let words = ["build", "--quiet", "--locked", "-p", "nodekeep"];
-            place::run(place::cargo().current_dir(place::root()).args(words))?;
-            place::target().join("debug/nodekeep")
-        }
-    };
+    let bin = place::nodekeep(bin)?;
     let mut suite = Command::new("python3");
     suite.arg(place::root().join("suites/minima/run.py"));
     suite.arg("--node").arg(node).arg("--bin").arg(bin);

@@ -121,3 +121,19 @@ pub fn find_program(name: &str, extra: &[&str]) -> Option<PathBuf> {
     let folders = std::env::split_paths(&path).chain(extra.iter().map(PathBuf::from));
     folders.map(|folder| folder.join(name)).find(|file| file.is_file())
 }
+
+/// The first of these that is not on this machine; any name of each is enough.
+pub fn missing(programs: &[&[&str]]) -> Option<String> {
+    let is_missing = |names: &&&[&str]| names.iter().all(|name| find_program(name, &[]).is_none());
+    programs.iter().find(is_missing).map(|names| names.join(" or "))
+}
+
+/// The `nodekeep` to try: the one that was given, or one that is built now.
+pub fn nodekeep(given: Option<PathBuf>) -> Result<PathBuf, Error> {
+    if let Some(bin) = given {
+        return bin.canonicalize().map_err(Error::file(&bin));
+    }
+    let words = ["build", "--quiet", "--locked", "-p", "nodekeep"];
+    run(cargo().current_dir(root()).args(words))?;
+    Ok(target().join("debug/nodekeep"))
+}

@@ -130,9 +130,10 @@ pub fn told(error: &Error) -> (&'static str, String, Option<String>) {
 }
 
 fn text(message: &str, hint: Option<&str>) -> String {
+    let end = if message.ends_with('?') { "" } else { "." };
     match hint {
-        Some(hint) => format!("Error: {message}.\n{hint}"),
-        None => format!("Error: {message}."),
+        Some(hint) => format!("Error: {message}{end}\n{hint}"),
+        None => format!("Error: {message}{end}"),
     }
 }
 
@@ -208,6 +209,8 @@ fn service_class(error: &Service) -> Class {
             Class::Usage
         }
         Service::Node(Nodes::Axon(axon)) => axon_class(axon),
+        Service::Node(Nodes::Minima { source, .. }) => minima_class(source),
+        Service::Node(Nodes::MinimaRpc(error)) if error.is_about_a_password() => Class::WrongKey,
         Service::Node(Nodes::Damaged { .. })
         | Service::State { .. }
         | Service::NotWhole { .. }
@@ -446,6 +449,9 @@ fn service_hint(error: &Service) -> Option<String> {
         ),
         Service::Node(Nodes::Axon(Axon::NoEnvelope { .. })) => {
             "Give --rekey: envelopes are then made with the key of the instance that was backed up.".to_owned()
+        }
+        Service::Node(Nodes::Peer { .. }) => {
+            "It must be the main port of a node (9001, unless it was started with another -port) or of `nodekeep minima serve`, and it must be reachable from here.".to_owned()
         }
         Service::OnlyInCopy { .. } => {
             "Restore it into a sandbox and check it there: nodekeep drill NODE".to_owned()

@@ -92,16 +92,16 @@ impl Secrets {
         given(file, &self.node_password)
     }
 
-    /// The password of a node's own backup, asked for.
+    /// The password of a node's own backup or of its keys, asked for.
     pub fn node_password(&self, of: &str) -> Result<SecretText> {
-        ask_hidden(&format!("Password of {of}:"), "the backup's password", "NODEKEEP_NODE_PASSWORD")
+        ask_hidden(&format!("Password of {of}:"), "the node's password", "NODEKEEP_NODE_PASSWORD")
     }
 
-    /// A password for a node's own backup: asked for twice.
+    /// A password for a node's own backup or its keys: asked for twice.
     pub fn new_node_password(&self) -> Result<SecretText> {
         let ask =
-            |question| ask_hidden(question, "a password for the backup", "NODEKEEP_NODE_PASSWORD");
-        let first = ask("Password for the backup:")?;
+            |question| ask_hidden(question, "a password for the node", "NODEKEEP_NODE_PASSWORD");
+        let first = ask("New password:")?;
         if first == ask("The same again:")? { Ok(first) } else { Err(Error::PassphrasesDiffer) }
     }
 

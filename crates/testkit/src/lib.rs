@@ -1,11 +1,12 @@
 //! Tools of Nodekeep's own tests: random directory trees that can be put on disk, changed, read back and compared exactly,
-//! damage to the objects of a store, and a bad network. Everything follows from a seed, so that a failure can be repeated.
+//! damage to the objects of a store, a bad network, and a Minima chain with a stand-in for its node. Everything follows from a seed, so that a failure can be repeated.
 
 pub mod damage;
 mod disk;
 mod edit;
 mod grow;
 pub mod http;
+pub mod minima;
 pub mod proxy;
 mod rng;
 pub mod sim;

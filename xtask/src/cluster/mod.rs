@@ -23,7 +23,6 @@ mod worst_day;
 mod write_only;
 
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -160,7 +159,8 @@ pub fn test_ceph(words: Vec<OsString>) -> Result<(), Error> {
     if options.serve {
         return serve(&[owner, ceph.create_user("other")?]);
     }
-    let mut stage = Stage::new(ceph, owner, binary(&options)?, options.seed)?;
+    let mut stage =
+        Stage::new(ceph, owner, place::nodekeep(options.binary.clone())?, options.seed)?;
     perform("test-ceph", &mut stage, &ON_CEPH, &options, Ceph::keep_logs)
 }
 
@@ -176,7 +176,8 @@ pub fn test_garage(words: Vec<OsString>) -> Result<(), Error> {
     if options.serve {
         return serve(&[owner]);
     }
-    let mut stage = Stage::new(garage, owner, binary(&options)?, options.seed)?;
+    let mut stage =
+        Stage::new(garage, owner, place::nodekeep(options.binary.clone())?, options.seed)?;
     perform("test-garage", &mut stage, &ON_GARAGE, &options, Garage::keep_logs)
 }
 
@@ -224,17 +225,6 @@ fn parse<C>(words: Vec<OsString>, scenarios: &[Scenario<C>]) -> Result<Options, 
             Err(Error::Usage(format!("{name} is no scenario; there are {}", names.join(", "))))
         }
     }
-}
-
-/// The program: the one given, or this workspace's own.
-fn binary(options: &Options) -> Result<PathBuf, Error> {
-    if let Some(binary) = &options.binary {
-        return fs::canonicalize(binary).map_err(Error::file(binary));
-    }
-    let mut cargo = place::cargo();
-    cargo.current_dir(place::root());
-    place::run(cargo.args(["build", "--locked", "--package", "nodekeep"]))?;
-    Ok(place::target().join("debug/nodekeep"))
 }
 
 fn perform<C>(

@@ -107,11 +107,11 @@ pub struct Restore {
     #[arg(long, value_name = "FILE", help_heading = "Applets of an Axon")]
     recipient: Vec<String>,
     /// Not from a snapshot: a backup that a Minima node made itself, an archive that it exported, or HOST:PORT of a node with all coins
-    #[arg(long, value_name = "FILE|HOST:PORT", help_heading = "Minima")]
+    #[arg(long, value_name = "FILE|HOST:PORT", help_heading = "Minima", conflicts_with_all = ["target", "component", "skip", "path", "as_copy", "remedy", "accept_rollback", "leave_stopped", "subpaths", "verify", "force", "delete_extra"])]
     from: Option<String>,
-    /// Afterwards take later blocks from this node, for a backup that is older than two days
-    #[arg(long, value_name = "HOST:PORT", help_heading = "Minima")]
-    sync: Option<String>,
+    /// Afterwards take later blocks from this node, for a backup that is older than two days; of several, from the one that has the backup's newest block and the most after it
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Minima", conflicts_with_all = ["target", "component", "skip", "path", "as_copy", "remedy", "accept_rollback", "leave_stopped", "subpaths", "verify", "force", "delete_extra"])]
+    sync: Vec<String>,
     /// With the words: how many keys to make
     #[arg(long, value_name = "N", help_heading = "Minima")]
     keys: Option<u32>,

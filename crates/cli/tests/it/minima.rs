@@ -5,13 +5,10 @@ use std::fs;
 
 use nodekeep_nodes::minima::backup;
 use nodekeep_nodes::minima::password::Password;
+use nodekeep_testkit::minima::scene;
 
 use crate::documents::{fields, is_documented};
 use crate::support::Bed;
-
-#[path = "../../../nodes/tests/it/minima/scene.rs"]
-#[expect(dead_code, reason = "the tests of the crate of nodes use the rest")]
-mod scene;
 
 /// A bed with a backup that has no password, one that has, and the words.
 fn bed() -> Bed {

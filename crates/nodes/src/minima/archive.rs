@@ -1,12 +1,21 @@
 //! Raw archives (`.raw.dat`): all blocks that a node keeps, packed with gzip.
 
-use std::io::BufRead;
+use std::io::{BufRead, Read as _};
 
 use flate2::bufread::GzDecoder;
 
 use super::error::Result;
 use super::ibd::{Blocks, Last};
 use super::wire::Reader;
+
+/// What the database begins with when it writes itself as SQL.
+const SQL: &[u8; 5] = b"-- H2";
+
+/// Whether a file is what `archive action:export` writes: the database in SQL, packed, of which no block can be checked.
+pub fn is_sql(file: impl BufRead) -> bool {
+    let mut first = [0; SQL.len()];
+    GzDecoder::new(file).read_exact(&mut first).is_ok() && first == *SQL
+}
 
 /// Begins to read an archive.
 ///

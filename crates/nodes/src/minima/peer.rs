@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use super::error::Error as FormatError;
 use super::frame::{self, Request};
-use super::ibd::Blocks;
+use super::ibd::{Blocks, Last};
 use super::store::BlockStore;
 use crate::error::{Error, Result};
 
 /// How long a peer may take to be reached, and to go on.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// How often stored blocks that a peer does not know are dropped before it is taken for another chain.
-const MOST_CUTS: u64 = 8;
+/// How many stored runs are compared with a peer that goes another way before its chain is taken for another one.
+const MOST_RUNS: usize = 8;
+/// How often a peer may go another way while it is asked.
+const MOST_TURNS: u32 = 8;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,15 +48,15 @@ pub fn blocks(host: &str, from: From) -> Result<Blocks<BufReader<Take<TcpStream>
     frame::answer(stream).map_err(|error| told(host, error))
 }
 
-/// Brings a store up to what a peer has. Everything is checked; a run is written when it is whole.
+/// Brings a store up to what a peer has. Everything is checked; a run is written when it is whole. Stored blocks are dropped only for those
+/// of the same chain that the peer has in their place.
 ///
 /// # Errors
 /// If the peer does not answer, its blocks are damaged, or its chain is another one.
 pub fn fetch(host: &str, store: &BlockStore, mut monitor: impl FnMut(u64)) -> Result<Fetched> {
     let mut fetched = Fetched::default();
-    let mut cuts = 0;
+    let mut turns = 0;
     loop {
-        let last = store.extent()?.last;
         match fetch_once(host, store) {
             Ok(0) => return Ok(fetched),
             Ok(new) => {
@@ -62,18 +64,48 @@ pub fn fetch(host: &str, store: &BlockStore, mut monitor: impl FnMut(u64)) -> Re
                 monitor(fetched.new);
             }
             // What was stored from the peer's tree may have been settled otherwise since.
-            Err(Error::Minima { source: FormatError::Chain { .. }, .. })
-                if last.is_some() && cuts < MOST_CUTS =>
-            {
-                let newest = last.map_or(0, |last| last.number);
-                store.cut(newest)?;
-                let left = store.extent()?.last.map_or(0, |last| last.number);
-                fetched.dropped += newest - left;
-                cuts += 1;
+            Err(error @ Error::Minima { source: FormatError::Chain { .. }, .. }) => {
+                match rejoin(host, store)? {
+                    0 => return Err(error),
+                    _ if turns == MOST_TURNS => return Err(error),
+                    dropped => fetched.dropped += dropped,
+                }
+                turns += 1;
             }
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Drops the newest blocks, down to one that the peer has too. How many; 0 if it has them all.
+fn rejoin(host: &str, store: &BlockStore) -> Result<u64> {
+    let Some(newest) = store.extent()?.last else { return Ok(0) };
+    for start in store.starts()?.into_iter().rev().take(MOST_RUNS) {
+        if let Some(number) = common(host, &store.run(start)?)? {
+            if number < newest.number {
+                store.cut_after(number)?;
+            }
+            return Ok(newest.number - number);
+        }
+    }
+    Err(store.unrelated(host))
+}
+
+/// The newest of these blocks that a peer has too.
+fn common(host: &str, own: &[Last]) -> Result<Option<u64>> {
+    let (Some(first), Some(last)) = (own.first(), own.last()) else { return Ok(None) };
+    let mut answer = blocks(host, From::Block(first.number))?;
+    let mut common = None;
+    while let Some(block) = answer.next_block().map_err(|error| told(host, error))? {
+        let theirs = Last::from(block.block.header());
+        if theirs.number > last.number {
+            break;
+        }
+        if own.contains(&theirs) {
+            common = Some(theirs.number);
+        }
+    }
+    Ok(common)
 }
 
 fn fetch_once(host: &str, store: &BlockStore) -> Result<u64> {

@@ -87,7 +87,7 @@ impl Rpc {
         match refusal(&value) {
             Some(reason) => Err(RpcError::Failed {
                 command: call.name.to_owned(),
-                reason: call.without_secrets(&reason),
+                reason: call.without_secrets(reason.trim_end_matches(['.', '!', ' '])),
             }),
             None => Ok(value),
         }

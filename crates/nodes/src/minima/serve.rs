@@ -58,6 +58,8 @@ pub enum Event {
     Coins(SocketAddr, usize),
     /// Somebody was sent away: why.
     Refused(SocketAddr, String),
+    /// Somebody could not be let in: why.
+    Missed(io::Error),
 }
 
 /// Why a client is sent away.
@@ -96,9 +98,12 @@ pub fn serve(
                     thread::sleep(LOOK);
                     continue;
                 }
-                // A client that is gone before it is served harms nobody else.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
-                Err(error) => return Err(error),
+                // A client that is gone, or one for whom the system has no room now: the others are served all the same.
+                Err(error) => {
+                    monitor(Event::Missed(error));
+                    thread::sleep(LOOK);
+                    continue;
+                }
             };
             if clients.fetch_add(1, Ordering::Relaxed) >= limits.clients {
                 clients.fetch_sub(1, Ordering::Relaxed);

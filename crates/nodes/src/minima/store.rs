@@ -52,6 +52,11 @@ impl BlockStore {
         Ok(Self { folder: folder.to_owned() })
     }
 
+    /// In a folder that was made before.
+    pub fn at(folder: &Path) -> Option<Self> {
+        folder.join(BLOCKS).is_dir().then(|| Self { folder: folder.to_owned() })
+    }
+
     /// Its cascade, as it is sent.
     ///
     /// # Errors
@@ -145,15 +150,53 @@ impl BlockStore {
         Ok(Appending { store: self, before, run: Vec::new(), start: None })
     }
 
-    /// Drops the newest runs, as many as hold blocks from this number on: what was not settled yet when it was stored.
+    /// Where its runs begin, the oldest first.
     ///
     /// # Errors
-    /// If one cannot be removed.
-    pub fn cut(&self, number: u64) -> Result<()> {
-        let mut runs = self.runs()?.into_iter().filter(|(start, _)| start + RUN > number);
-        runs.try_for_each(|(_, path)| {
-            fs::remove_file(&path).map_err(Error::file(&path, "cannot be removed"))
-        })
+    /// If the folder cannot be listed.
+    pub fn starts(&self) -> Result<Vec<u64>> {
+        Ok(self.runs()?.into_iter().map(|(start, _)| start).collect())
+    }
+
+    /// The blocks of the run that begins there.
+    ///
+    /// # Errors
+    /// If it cannot be read or is damaged.
+    pub fn run(&self, start: u64) -> Result<Vec<Last>> {
+        let path = self.path_of(start);
+        Run::open(&path)?.map(|block| Ok(Last::from(block?.block.header()))).collect()
+    }
+
+    /// Drops every block after this one. What is left is whole at any moment.
+    ///
+    /// # Errors
+    /// If a run cannot be read, written or removed.
+    pub fn cut_after(&self, number: u64) -> Result<()> {
+        for (start, path) in
+            self.runs()?.into_iter().rev().filter(|(start, _)| start + RUN > number)
+        {
+            if start > number {
+                fs::remove_file(&path).map_err(Error::file(&path, "cannot be removed"))?;
+                continue;
+            }
+            let mut kept = Vec::new();
+            for block in Run::open(&path)? {
+                let block = block?;
+                if block.block.header().number <= number {
+                    kept.extend_from_slice(&block.bytes);
+                }
+            }
+            replace(&path, &kept)?;
+        }
+        Ok(())
+    }
+
+    /// That a host has nothing that fits to what is stored.
+    pub fn unrelated(&self, host: &str) -> Error {
+        let reason = format!(
+            "{host} has none of the newest blocks here: its chain is another one, or its archive begins later. Nothing was changed; fetch into another folder"
+        );
+        Error::Unsupported { path: self.folder.clone(), reason }
     }
 
     fn cascade_tip(&self) -> Result<Option<Last>> {

@@ -45,9 +45,7 @@ impl Supply {
     /// If it is none of them or damaged.
     pub fn of(path: &Path, scratch: &Path) -> Result<Self> {
         if path.is_dir() {
-            let blocks = BlockStore::open(path)?;
-            blocks.check()?;
-            return Ok(Self { blocks, coins: None });
+            return Ok(Self { blocks: folder(path)?, coins: None });
         }
         let blocks = BlockStore::open(scratch)?;
         let mut file = File::open(path).map_err(Error::file(path, "cannot be read"))?;
@@ -83,6 +81,19 @@ impl Supply {
             _ => {}
         }
         Ok(Self { blocks, coins })
+    }
+}
+
+/// A folder with blocks that is there already; all are checked.
+fn folder(path: &Path) -> Result<BlockStore> {
+    let none = || {
+        let reason = "there are no blocks in this folder: name one that `fetch-archive` filled";
+        Error::Unsupported { path: path.to_owned(), reason: reason.to_owned() }
+    };
+    let blocks = BlockStore::at(path).ok_or_else(none)?;
+    match blocks.check()?.blocks {
+        0 => Err(none()),
+        _ => Ok(blocks),
     }
 }
 

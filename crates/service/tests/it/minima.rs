@@ -1,12 +1,6 @@
 //! A Minima node backed up and brought back, with every way that goes wrong. A stand-in takes the node's place: it can be told to fail in the
 //! middle of a reset and to hang after a restore. The suite `test-minima` has the real node.
 
-#[path = "../../../nodes/tests/it/minima/scene.rs"]
-#[expect(dead_code, reason = "the tests of the crate of nodes use the rest")]
-mod scene;
-#[path = "../../../nodes/tests/it/minima/standin.rs"]
-mod standin;
-
 use std::fs;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -28,9 +22,15 @@ use nodekeep_service::restore;
 use nodekeep_service::resume::resume;
 use nodekeep_service::state::State;
 
-use self::scene::World;
-use self::standin::{Mode, StandIn};
+use nodekeep_testkit::minima::scene::{self, World};
+use nodekeep_testkit::minima::standin::{self, Mode, StandIn};
+
 use crate::lab::{Machine, read};
+
+#[test]
+fn stand_in() {
+    standin::stand_in();
+}
 
 /// A machine with a stand-in that runs.
 struct Lab {
@@ -66,8 +66,12 @@ impl Lab {
 
     /// An archive with all blocks of the chain.
     fn archive(&self) -> PathBuf {
+        self.archive_of(&World::small().blocks)
+    }
+
+    fn archive_of(&self, blocks: &[scene::Block]) -> PathBuf {
         let path = self.machine.folder.join("archive.raw.dat");
-        let bytes = scene::ibd(None, &World::small().blocks);
+        let bytes = scene::ibd(None, blocks);
         let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
         packer.write_all(&bytes).unwrap();
         fs::write(&path, packer.finish().unwrap()).unwrap();
@@ -259,10 +263,16 @@ fn a_sync_that_loses_nothing_says_so() {
 
 /// A server of the chain's blocks that serves until the test ends.
 fn serve(lab: &Lab) -> String {
+    serve_blocks(lab, &World::small().blocks)
+}
+
+/// A server of these blocks.
+fn serve_blocks(lab: &Lab, blocks: &[scene::Block]) -> String {
     use nodekeep_nodes::minima::{serve, supply::Supply};
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
-    let supply = Supply::of(&lab.archive(), &lab.machine.folder.join("supply")).unwrap();
+    let scratch = lab.machine.folder.join(format!("supply-{}", blocks.len()));
+    let supply = Supply::of(&lab.archive_of(blocks), &scratch).unwrap();
     std::thread::spawn(move || {
         let stop = std::sync::atomic::AtomicBool::new(false);
         serve::serve(&listener, &supply, serve::Limits::default(), &stop, &|_| ())
@@ -354,20 +364,60 @@ fn an_old_backup_asks_for_blocks_and_a_young_one_does_not() {
     let contents = lab.standin.state();
     let made = 1_700_000_000_000 + 6;
     let day = 24 * 3600 * 1000;
-    let young = advise(&contents, Some(&host), made + 2 * day - 1).unwrap();
-    assert_eq!((young.block, young.asks, young.standing), (6, false, Some(Standing::Same)));
-    let old = advise(&contents, Some(&host), made + 2 * day).unwrap();
-    assert!(old.asks);
-    assert_eq!(old.to_string(), "the backup ends at block 6, 2 days old; the host has that block");
-    // The same numbers, another chain.
+    let hosts = [host.clone()];
+    let young = advise(&contents, &hosts, made + 2 * day - 1).unwrap();
+    assert_eq!((young.block, young.asks, young.chosen()), (6, false, None));
+    let old = advise(&contents, &hosts, made + 2 * day).unwrap();
+    assert_eq!((old.asks, old.chosen()), (true, Some(host.as_str())));
+    let told = format!(
+        "the backup ends at block 6, 2 days old; {host} has that block, and none after it yet"
+    );
+    assert_eq!(old.to_string(), told);
+}
+
+#[test]
+fn of_several_hosts_the_one_with_most_blocks_of_the_same_chain_is_chosen() {
+    let lab = Lab::new([3, 0]);
+    let contents = lab.standin.state();
+    let whole = World::small();
+    let [short, long] = [5, 6].map(|blocks| serve_blocks(&lab, &whole.blocks[..blocks]));
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let hosts = [nobody.to_string(), short.clone(), long.clone()];
+    let now = 1_800_000_000_000;
+    let standings = |contents: &Contents| -> Vec<Option<Standing>> {
+        let advice = advise(contents, &hosts, now).unwrap();
+        advice.asked.iter().map(|asked| asked.standing.as_ref().ok().copied()).collect()
+    };
+    let early = with_tree(&contents, &whole.blocks[2..4]);
+    assert_eq!(standings(&early), [None, Some(Standing::Same(1)), Some(Standing::Same(2))]);
+    let advice = advise(&early, &hosts, now).unwrap();
+    assert_eq!(advice.chosen(), Some(long.as_str()));
+    assert!(advice.to_string().contains(&format!("; {nobody}: ")), "{advice}");
+    assert_eq!(standings(&contents)[1..], [Some(Standing::Unknown), Some(Standing::Same(0))]);
+    // The chain was left after its fifth block.
+    let mut fork = World::default();
+    fork.block(&[], &[("mine", 100), ("other", 50), ("mine", 7)]);
+    fork.block(&[0], &[("other", 60), ("mine", 40)]);
+    fork.block(&[], &[]);
+    fork.block(&[1, 3], &[("mine", 110)]);
+    fork.block(&[4], &[("stated", 30), ("other", 10)]);
+    fork.block(&[], &[("mine", 9)]);
+    let left = with_tree(&contents, &fork.blocks[3..6]);
+    assert_eq!(standings(&left)[1..], [Some(Standing::Unknown), Some(Standing::Left)]);
+    assert_eq!(advise(&left, &hosts, now).unwrap().chosen(), Some(long.as_str()));
+    // The same numbers, another chain from its first block on.
     let mut other = World::default();
     (0..7).for_each(|_| other.block(&[], &[("mine", 1)]));
-    let tree = scene::tree(&other.blocks[3..6]);
+    let apart = with_tree(&contents, &other.blocks[3..5]);
+    assert_eq!(standings(&apart)[1..], [Some(Standing::Apart), Some(Standing::Apart)]);
+    assert_eq!(advise(&apart, &hosts, now).unwrap().chosen(), None);
+}
+
+/// A state with these blocks as its tree.
+fn with_tree(contents: &Contents, blocks: &[scene::Block]) -> Contents {
+    let tree = scene::tree(blocks);
     let mut sections =
         nodekeep_nodes::minima::backup::Section::ALL.map(|one| contents.section(one));
     sections[2] = &tree;
-    let other = Contents::of(sections);
-    let left = advise(&other, Some(&host), made).unwrap();
-    assert_eq!(left.standing, Some(Standing::Left));
-    assert!(left.to_string().contains("another way since"), "{left}");
+    Contents::of(sections)
 }

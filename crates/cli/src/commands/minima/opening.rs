@@ -1,10 +1,11 @@
 //! How a node's files are read, and where their passwords and phrases come from.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use nodekeep_nodes::minima::archive;
 use nodekeep_nodes::minima::backup::{self, Contents, LIMIT};
 use nodekeep_nodes::minima::error::Error as Minima;
 use nodekeep_nodes::minima::password::Password;
@@ -18,10 +19,10 @@ use crate::session::App;
 pub const UNPROTECTED: &str =
     "It has no password: whoever gets the file has the node's keys and its coins.";
 
-/// The password of a backup.
+/// The password of a backup, or of the keys of a node.
 #[derive(Debug, Args)]
 pub struct PasswordFrom {
-    /// The file that holds the backup's password; - is standard input [env: NODEKEEP_NODE_PASSWORD, NODEKEEP_NODE_PASSWORD_FILE]
+    /// The file that holds the password of the node's own backup, or of its keys; - is standard input [env: NODEKEEP_NODE_PASSWORD, NODEKEEP_NODE_PASSWORD_FILE]
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
 }
@@ -40,6 +41,47 @@ pub struct Opened {
     pub contents: Contents,
     /// Whether a password of its owner protects it.
     pub is_protected: bool,
+}
+
+/// What a file is, by its first bytes.
+pub enum FileKind {
+    /// A node's backup: it begins with the length of its salt.
+    Backup,
+    /// An exported archive: gzip.
+    Archive,
+    /// All coins: two versions, each the number 1.
+    Mega,
+}
+
+impl FileKind {
+    /// Looks at a file.
+    ///
+    /// # Errors
+    /// If it is not there or cannot be read.
+    pub fn of(path: &Path) -> Result<Self> {
+        let mut first = Vec::new();
+        let file = File::open(path).map_err(unread(path))?;
+        file.take(6).read_to_end(&mut first).map_err(Error::file(path, "read"))?;
+        Ok(match first.as_slice() {
+            [0x1f, 0x8b, ..] if archive::is_sql(reader(path)?) => {
+                return Err(Error::Options(
+                    "this is an archive in SQL, of which no block can be checked: let the node write another with `archive action:exportraw`",
+                ));
+            }
+            [0x1f, 0x8b, ..] => Self::Archive,
+            [0, 1, _, 0, 1, _] => Self::Mega,
+            _ => Self::Backup,
+        })
+    }
+
+    /// As documents spell it.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Backup => "backup",
+            Self::Archive => "archive",
+            Self::Mega => "megammr",
+        }
+    }
 }
 
 impl PasswordFrom {
@@ -109,6 +151,11 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
         return Err(Error::Minima { path: path.to_owned(), error });
     }
     fs::read(path).map_err(Error::file(path, "read"))
+}
+
+/// A file to be read from its beginning.
+pub fn reader(path: &Path) -> Result<BufReader<File>> {
+    File::open(path).map(BufReader::new).map_err(Error::file(path, "read"))
 }
 
 /// A file that is not there is named as such.

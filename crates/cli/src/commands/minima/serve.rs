@@ -143,5 +143,6 @@ fn told(event: &Event) -> String {
         }
         Event::Coins(from, count) => format!("{from}: got the chain and {count} coins"),
         Event::Refused(from, why) => format!("{from}: sent away: {why}"),
+        Event::Missed(error) => format!("somebody could not be let in: {error}"),
     }
 }

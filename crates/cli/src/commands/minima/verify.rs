@@ -1,8 +1,6 @@
 //! `nodekeep minima verify`.
 
-use std::fs::File;
-use std::io::{BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use nodekeep_nodes::kind::{Check, Outcome, Verified};
@@ -12,7 +10,7 @@ use nodekeep_nodes::minima::wallet::Wallet;
 use nodekeep_nodes::minima::{archive, mega};
 use serde_json::json;
 
-use super::opening::{self, PasswordFrom, PhraseFrom};
+use super::opening::{self, FileKind, PasswordFrom, PhraseFrom};
 use crate::error::{Error, Result};
 use crate::exit::Class;
 use crate::nodes;
@@ -44,36 +42,19 @@ pub struct Verify {
     keys: Keys,
 }
 
-/// What a file is, by its first bytes.
-enum Kind {
-    Backup,
-    Archive,
-    Mega,
-}
-
-impl Kind {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::Backup => "backup",
-            Self::Archive => "archive",
-            Self::Mega => "megammr",
-        }
-    }
-}
-
 impl Verify {
     pub fn run(&self, app: &App) -> Result<()> {
-        let kind = kind_of(&self.file)?;
+        let kind = FileKind::of(&self.file)?;
         let (verified, is_protected) = match kind {
-            Kind::Backup => self.backup(app)?,
-            Kind::Archive => (self.archive()?, false),
-            Kind::Mega => (self.mega()?, false),
+            FileKind::Backup => self.backup(app)?,
+            FileKind::Archive => (self.archive()?, false),
+            FileKind::Mega => (self.mega()?, false),
         };
         let line = |check: &Check| nodes::check_text(&check.name, check);
         let lines: Vec<String> = verified.checks.iter().map(line).collect();
         let position = verified.position.text();
         app.output.answer(format!("{}\n{position}", lines.join("\n")))?;
-        if matches!(kind, Kind::Backup) && !is_protected {
+        if matches!(kind, FileKind::Backup) && !is_protected {
             app.output.remark(opening::UNPROTECTED);
         }
         app.output.document(&json!({
@@ -101,7 +82,8 @@ impl Verify {
     }
 
     fn archive(&self) -> Result<Verified> {
-        let found = archive::verify(self.reader()?).map_err(|error| self.wrong(error))?;
+        let found =
+            archive::verify(opening::reader(&self.file)?).map_err(|error| self.wrong(error))?;
         let mut verified = Verified::default();
         let detail = match found.first {
             Some(first) => format!("{} blocks from {first}, each with its coins", found.blocks),
@@ -114,7 +96,8 @@ impl Verify {
     }
 
     fn mega(&self) -> Result<Verified> {
-        let found = mega::verify(self.reader()?).map_err(|error| self.wrong(error))?;
+        let found =
+            mega::verify(opening::reader(&self.file)?).map_err(|error| self.wrong(error))?;
         let mut verified = Verified::default();
         let detail = format!("{} unspent after block {}", found.coins, found.range.block);
         verified.check("coins", Outcome::Passed, detail);
@@ -124,10 +107,6 @@ impl Verify {
         verified.position.count("blocks", found.tip.map_or(0, |tip| tip.number));
         verified.hashes.extend(found.tip.map(|tip| ("tip".to_owned(), tip.id.to_string())));
         Ok(verified)
-    }
-
-    fn reader(&self) -> Result<BufReader<File>> {
-        File::open(&self.file).map(BufReader::new).map_err(Error::file(&self.file, "read"))
     }
 
     fn wrong(&self, error: nodekeep_nodes::minima::error::Error) -> Error {
@@ -147,17 +126,6 @@ fn judge(verified: &Verified) -> Result<()> {
         false => Class::Damaged,
     };
     Err(Error::Exit(class.exit_code()))
-}
-
-fn kind_of(path: &Path) -> Result<Kind> {
-    let mut first = Vec::new();
-    let file = File::open(path).map_err(opening::unread(path))?;
-    file.take(6).read_to_end(&mut first).map_err(Error::file(path, "read"))?;
-    Ok(match first.as_slice() {
-        [0x1f, 0x8b, ..] => Kind::Archive,
-        [0, 1, _, 0, 1, _] => Kind::Mega,
-        _ => Kind::Backup,
-    })
 }
 
 fn parse_keys(text: &str) -> Result<Keys, String> {

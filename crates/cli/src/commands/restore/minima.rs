@@ -1,22 +1,24 @@
 //! `nodekeep restore NODE --from …` and `--sync HOST` of a Minima node: from a backup of its own, from an archive, from a peer.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use jiff::Timestamp;
-use nodekeep_nodes::kind::minima::read_state;
+use nodekeep_nodes::kind::Outcome;
+use nodekeep_nodes::kind::minima::{first_failed, read_state};
 use nodekeep_nodes::minima::backup::Contents;
 use nodekeep_nodes::minima::live::NewKeys;
+use nodekeep_nodes::minima::peer;
 use nodekeep_nodes::minima::phrase::Phrase;
+use nodekeep_nodes::minima::verify::{self, Keys};
 use nodekeep_service::drill::in_sandbox;
 use nodekeep_service::find::NodeSnapshot;
-use nodekeep_service::minima::sync::Standing;
+use nodekeep_service::minima::sync::Advice;
 use nodekeep_service::minima::{Revival, Revived, Way, archive_of, state_of, sync};
 use nodekeep_service::restore::place::{bring_all, placements};
 use serde_json::json;
 
 use super::Restore;
+use crate::commands::minima::opening::FileKind;
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::nodes;
@@ -37,7 +39,7 @@ enum Source {
 impl Restore {
     /// Whether a Minima node is meant to come back in another way than from its snapshot.
     pub fn is_other_way(&self) -> bool {
-        self.from.is_some() || self.sync.is_some()
+        self.from.is_some() || !self.sync.is_empty()
     }
 
     /// Brings it back.
@@ -56,13 +58,16 @@ impl Restore {
         let node = state.load(&name)?;
         let source = self.source(app, named)?;
         let phrase = self.phrase.given(app)?;
+        self.fits(&source, phrase.is_some())?;
+        self.is_good(&source)?;
         let opened = app.open(Need::Write)?;
         let all = opened.repository.snapshots()?;
         let progress = Progress::start(&app.output, "Restoring");
         let ground = nodes::ground(app, &state, &opened.repository, &progress)?;
         let revival = Revival::of(&ground, &node)?;
         let keys = self.new_keys(&revival, &all, phrase.as_ref())?;
-        let sync = self.chosen_sync(app, &source)?;
+        let advice = self.advice(app, &source)?;
+        let sync = advice.as_ref().and_then(Advice::chosen);
         let file = Path::new(self.from.as_deref().unwrap_or_default());
         let way = match &source {
             Source::Backup(contents) => Way::Backup { contents, sync },
@@ -91,18 +96,53 @@ impl Restore {
         };
         let path = Path::new(from);
         if path.is_file() {
-            // An archive is gzip; a backup begins with the length of its salt.
-            return Ok(match is_packed(path)? {
-                true => Source::Archive,
-                false => Source::Backup(self.password.open(app, path)?.contents),
-            });
+            return match FileKind::of(path)? {
+                FileKind::Archive => Ok(Source::Archive),
+                FileKind::Backup => Ok(Source::Backup(self.password.open(app, path)?.contents)),
+                FileKind::Mega => Err(Error::Options(
+                    "a node takes all coins from another node, not from a file: nodekeep minima serve --from FILE.megammr, then --from HOST:PORT",
+                )),
+            };
         }
         let port = from.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
         match port {
             Some(_) => Ok(Source::Peer),
-            None => Err(Error::Options(
+            None if path.exists() => Err(Error::Options(
                 "--from takes a backup of the node, an exported archive (.raw.dat), or HOST:PORT",
             )),
+            None => Err(Error::NoSource { path: path.to_owned() }),
+        }
+    }
+
+    /// What is said besides must mean something for this source.
+    fn fits(&self, source: &Source, has_phrase: bool) -> Result<()> {
+        let counts = self.keys.is_some() || self.key_uses.is_some();
+        match source {
+            Source::Backup(_) if has_phrase || counts => Err(Error::Options(
+                "a backup brings its own keys, and their uses are raised above all that was ever recorded: --keys, --key-uses and --node-phrase-file belong to an archive or to HOST:PORT",
+            )),
+            Source::Archive | Source::Peer if !self.sync.is_empty() => Err(Error::Options(
+                "--sync brings blocks after a backup: an archive and HOST:PORT bring their own",
+            )),
+            Source::Archive | Source::Peer if counts && !has_phrase => {
+                Err(Error::Options("--keys and --key-uses need the words: --node-phrase-file FILE"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Looks at the source before anything is begun. An archive is read from end to end when it is told what comes of it.
+    fn is_good(&self, source: &Source) -> Result<()> {
+        let from = self.from.as_deref().unwrap_or("the snapshot");
+        match source {
+            Source::Backup(contents) => {
+                let found = verify::contents(contents, Keys::One);
+                let Some(bad) = first_failed(&found) else { return Ok(()) };
+                let reason = format!("it is not given to the node: {}: {}", bad.name, bad.detail);
+                Err(nodekeep_nodes::error::Error::Damaged { path: from.into(), reason }.into())
+            }
+            Source::Peer => Ok(peer::blocks(from, peer::From::Nothing).map(drop)?),
+            Source::Archive => Ok(()),
         }
     }
 
@@ -132,14 +172,7 @@ impl Restore {
         all: &[nodekeep_repo::repository::SnapshotRecord],
         phrase: Option<&'a Phrase>,
     ) -> Result<Option<NewKeys<'a>>> {
-        let Some(phrase) = phrase else {
-            return match self.keys.is_some() || self.key_uses.is_some() {
-                true => Err(Error::Options(
-                    "--keys and --key-uses need the words: --node-phrase-file FILE",
-                )),
-                false => Ok(None),
-            };
-        };
+        let Some(phrase) = phrase else { return Ok(None) };
         let least = revival.least_uses(all)?;
         let uses = self.key_uses.unwrap_or(least);
         if uses < least {
@@ -148,31 +181,29 @@ impl Restore {
         Ok(Some(NewKeys { phrase, keys: self.keys, uses }))
     }
 
-    /// Whether blocks are taken from the host. The node itself decides by the age of the chain; which it is, is said before.
-    fn chosen_sync(&self, app: &App, source: &Source) -> Result<Option<&str>> {
+    /// Whether blocks are taken from a host, and from which. The node itself decides by the age of the chain; which it is, is said before.
+    fn advice(&self, app: &App, source: &Source) -> Result<Option<Advice>> {
         let Source::Backup(contents) = source else { return Ok(None) };
         let now_ms = u64::try_from(Timestamp::now().as_millisecond()).unwrap_or(0);
-        let host = self.sync.as_deref();
-        let advice = sync::advise(contents, host, now_ms)?;
-        let chosen = host.filter(|_| advice.asks);
-        if chosen.is_some() && advice.standing == Some(Standing::Unknown) {
-            app.output.say(format!("{advice}."))?;
-            return Err(Error::Options(
-                "nothing was changed: from a host without the backup's newest block the node gets none that follow, and waits for a quarter of an hour; --sync another host whose archive has it, or restore without --sync",
-            ));
-        }
-        let choice = match (host, chosen) {
-            (Some(_), Some(host)) => format!("so it is restored, and blocks come from {host}"),
-            (Some(_), None) => {
-                "so it is restored alone: a node asks nobody if its chain is younger than two days, and catches up by itself".to_owned()
+        let advice = sync::advise(contents, &self.sync, now_ms)?;
+        let choice = match (advice.chosen(), self.sync.is_empty()) {
+            (Some(host), _) => format!(": so it is restored, and blocks come from {host}"),
+            (None, false) if !advice.asks => {
+                ": so it is restored alone: a node asks nobody if its chain is younger than two days, and catches up by itself".to_owned()
             }
-            (None, _) if advice.asks => {
-                "so that the node may not catch up by itself: --sync HOST:PORT brings later blocks".to_owned()
+            (None, true) if advice.asks => {
+                ": so that the node may not catch up by itself: --sync HOST:PORT brings later blocks".to_owned()
             }
-            (None, _) => return Ok(None),
+            (None, true) => return Ok(Some(advice)),
+            (None, false) => String::new(),
         };
-        app.output.say(format!("{advice}: {choice}."))?;
-        Ok(chosen)
+        app.output.say(format!("{advice}{choice}."))?;
+        match advice.asks && !self.sync.is_empty() && advice.chosen().is_none() {
+            true => Err(Error::Options(
+                "nothing was changed: none of these hosts has blocks that follow the backup, and the node would wait for them for a quarter of an hour; --sync another host whose archive has the backup's newest block, or restore without --sync",
+            )),
+            false => Ok(Some(advice)),
+        }
     }
 
     /// States from the node's snapshots, to tell which coins are missing. Without any nothing can be told.
@@ -221,14 +252,6 @@ fn coins_of(way: &Way<'_>) -> Result<String> {
     })
 }
 
-/// Whether a file is packed with gzip.
-fn is_packed(path: &Path) -> Result<bool> {
-    let mut begin = Vec::new();
-    let file = File::open(path).map_err(Error::file(path, "read"))?;
-    file.take(2).read_to_end(&mut begin).map_err(Error::file(path, "read"))?;
-    Ok(begin == [0x1f, 0x8b])
-}
-
 fn tell(app: &App, name: &str, revived: &Revived) -> Result<()> {
     app.output
         .say(format!("\nRestored the node {name}\n{}", render::indent(&revived.said.join("\n"))))?;
@@ -245,6 +268,9 @@ fn tell(app: &App, name: &str, revived: &Revived) -> Result<()> {
     if revived.problems.is_empty() && revived.verified.is_sound() {
         return Ok(());
     }
-    app.output.alert(format!("\nIn place, but:\n{}", render::indent(&revived.problems.join("\n"))));
+    let failed = revived.verified.checks.iter().filter(|check| check.outcome == Outcome::Failed);
+    let failed = failed.map(|check| format!("{}: {}", check.name, check.detail));
+    let problems: Vec<String> = revived.problems.iter().cloned().chain(failed).collect();
+    app.output.alert(format!("\nIn place, but:\n{}", render::indent(&problems.join("\n"))));
     Err(Error::Exit(exit::Class::Incomplete.exit_code()))
 }

@@ -77,6 +77,18 @@ pub enum RpcError {
 }
 
 impl RpcError {
+    /// Whether another password would have helped. The node has no codes for its reasons, only words.
+    pub fn is_about_a_password(&self) -> bool {
+        match self {
+            Self::Refused { .. } => true,
+            Self::Failed { reason, .. } => {
+                let reason = reason.to_ascii_lowercase();
+                reason.contains("incorrect password") || reason.contains("invalid password")
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the node may have begun: its answer got lost, so that nobody knows.
     pub fn is_open(&self) -> bool {
         matches!(self, Self::Lost { .. } | Self::Slow { .. })

@@ -6,7 +6,7 @@ use nodekeep_nodes::minima::archive;
 use nodekeep_nodes::minima::ibd::Blocks;
 use nodekeep_nodes::minima::wire::Reader;
 
-use super::scene::{self, World};
+use nodekeep_testkit::minima::scene::{self, World};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());

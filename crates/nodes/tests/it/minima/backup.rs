@@ -5,7 +5,7 @@ use nodekeep_nodes::minima::error::Error;
 use nodekeep_nodes::minima::password::Password;
 use zeroize::Zeroizing;
 
-use super::scene;
+use nodekeep_testkit::minima::scene;
 
 fn password(text: &str) -> Password {
     Password::new(Zeroizing::new(text.to_owned()))

@@ -8,7 +8,7 @@ use nodekeep_nodes::minima::verify::{self, GIVEN_PHRASE, Keys, Parts};
 use nodekeep_nodes::minima::wallet::Wallet;
 use nodekeep_nodes::minima::wire::Reader;
 
-use super::scene::{self, WORDS, World, named};
+use nodekeep_testkit::minima::scene::{self, WORDS, World, named};
 
 fn read(section: &[u8]) -> Result<Tree, nodekeep_nodes::minima::error::Error> {
     Tree::read(&mut Reader::new(section))

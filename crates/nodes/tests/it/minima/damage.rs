@@ -9,7 +9,7 @@ use nodekeep_nodes::minima::{chain, history, mega};
 use proptest::prelude::*;
 use zeroize::Zeroizing;
 
-use super::scene::{self, World};
+use nodekeep_testkit::minima::scene::{self, World};
 
 fn flips(bytes: &[u8]) -> impl Iterator<Item = (usize, Vec<u8>)> + '_ {
     (0..bytes.len()).map(|at| {

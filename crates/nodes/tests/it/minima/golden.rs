@@ -12,9 +12,10 @@ use nodekeep_nodes::minima::password::Password;
 use nodekeep_nodes::minima::verify::{self, Keys, Parts};
 use nodekeep_nodes::minima::wire::{Hash, Write, hex};
 
-use super::scene::{self, World};
+use nodekeep_testkit::minima::scene::{self, World};
 
-fn golden(name: &str) -> Vec<u8> {
+/// A frozen file.
+pub fn golden(name: &str) -> Vec<u8> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../testdata/minima");
     fs::read(folder.join(name)).unwrap()
 }

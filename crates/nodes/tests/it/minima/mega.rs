@@ -5,7 +5,7 @@ use nodekeep_nodes::minima::mega::{self, Wanted};
 use nodekeep_nodes::minima::mmr::{Place, peaks_of};
 use nodekeep_nodes::minima::wire::Write;
 
-use super::scene::{self, World, named};
+use nodekeep_testkit::minima::scene::{self, World, named};
 
 #[test]
 fn a_file_is_read_to_its_end() {

@@ -7,7 +7,11 @@ mod damage;
 mod golden;
 mod mega;
 mod node;
-mod scene;
+mod seeds;
 mod serving;
-mod standin;
 mod wallet;
+
+#[test]
+fn stand_in() {
+    nodekeep_testkit::minima::standin::stand_in();
+}

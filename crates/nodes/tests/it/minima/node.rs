@@ -16,8 +16,8 @@ use nodekeep_nodes::minima::wire::Write as _;
 use nodekeep_nodes::profile::{MinimaPart, MinimaRule};
 use tempfile::TempDir;
 
-use super::scene::{self, World};
-use super::standin::{INSIDE, Mode, StandIn};
+use nodekeep_testkit::minima::scene::{self, World};
+use nodekeep_testkit::minima::standin::{INSIDE, Mode, StandIn};
 
 /// A stand-in that runs, and how it is reached.
 fn running(password: &str, inside: &str) -> (TempDir, StandIn, Link) {

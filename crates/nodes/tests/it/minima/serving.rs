@@ -19,7 +19,7 @@ use nodekeep_nodes::minima::wire::{Reader, Write};
 use tempfile::TempDir;
 
 use super::mega::shortened;
-use super::scene::{self, World, named};
+use nodekeep_testkit::minima::scene::{self, World, named};
 
 const LIMITS: Limits = Limits {
     clients: 2,
@@ -177,8 +177,46 @@ fn a_chain_that_went_another_way_is_fetched_again() {
     appending.finish().unwrap();
     let server = Server::of(Supply { blocks: served, coins: None }, LIMITS);
     let fetched = peer::fetch(&server.host(), &own, |_| ()).unwrap();
-    assert_eq!(fetched, Fetched { new: 4, dropped: 3 });
+    assert_eq!(fetched, Fetched { new: 2, dropped: 1 });
     assert_eq!(own.check().unwrap().last.unwrap().id, other.tip().id);
+}
+
+#[test]
+fn another_chain_or_one_with_a_gap_costs_nothing_that_is_stored() {
+    let home = tempfile::tempdir().unwrap();
+    let own = stored(&home, "own", 3);
+    let before = std::fs::read(home.path().join("own/blocks/000000000000")).unwrap();
+    let mut other = World::default();
+    (0..5).for_each(|_| other.block(&[], &[("mine", 1)]));
+    let whole = World::small();
+    let later = scene::ibd(Some(&whole.blocks[..4]), &whole.blocks[4..]);
+    for (name, bytes) in [("other", scene::ibd(None, &other.blocks)), ("later", later)] {
+        let served = BlockStore::open(&home.path().join(name)).unwrap();
+        let mut run = Blocks::begin(Reader::new(bytes.as_slice())).unwrap();
+        if let Some(cascade) = &run.cascade {
+            served.set_cascade(&cascade.bytes).unwrap();
+        }
+        let mut appending = served.appending().unwrap();
+        appending.take_all(&mut run).unwrap();
+        appending.finish().unwrap();
+        let server = Server::of(Supply { blocks: served, coins: None }, LIMITS);
+        let error = peer::fetch(&server.host(), &own, |_| ()).unwrap_err().to_string();
+        assert!(error.contains("another one, or its archive begins later"), "{name}: {error}");
+        let after = std::fs::read(home.path().join("own/blocks/000000000000")).unwrap();
+        assert!(before == after, "{name}: what was stored is not as it was");
+    }
+}
+
+#[test]
+fn a_folder_without_blocks_is_not_served_and_stays_as_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("notes");
+    std::fs::create_dir(&folder).unwrap();
+    let error = Supply::of(&folder, &home.path().join("scratch")).unwrap_err().to_string();
+    assert!(error.contains("no blocks in this folder"), "{error}");
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0);
+    BlockStore::open(&folder).unwrap();
+    Supply::of(&folder, &home.path().join("scratch")).unwrap_err();
 }
 
 #[test]

@@ -5,7 +5,7 @@ use nodekeep_nodes::minima::keys::{MAX_USES, Seed};
 use nodekeep_nodes::minima::phrase::Phrase;
 use nodekeep_nodes::minima::wallet::{Secrets, Wallet, raise};
 
-use super::scene::{self, WORDS};
+use nodekeep_testkit::minima::scene::{self, WORDS};
 
 #[test]
 fn keys_scripts_and_secrets_are_read() {

@@ -1,6 +1,8 @@
 //! `nodekeep minima keys show|wipe|restore|lock|unlock NODE`: the keys of a running node, through its own commands, with the dangerous
 //! steps made safe.
 
+use std::io::IsTerminal as _;
+
 use clap::Args;
 use nodekeep_nodes::kind::minima::fetch_state;
 use nodekeep_nodes::minima::backup::Section;
@@ -102,6 +104,9 @@ impl OfNode {
 
 impl Show {
     pub fn run(&self, app: &App) -> Result<()> {
+        if !app.output.json && !std::io::stdout().is_terminal() {
+            return Err(Error::NodePhraseNeedsTerminal);
+        }
         self.of.run(app, None, |revival| {
             let vault = revival.link().rpc.vault().map_err(nodekeep_nodes::error::Error::from)?;
             let is_locked = vault.is_none();
@@ -127,7 +132,10 @@ impl Wipe {
                 return app.output.say("There is nothing to remove: they are locked or wiped.");
             };
             rpc.wipe_keys(&vault).map_err(failed)?;
-            app.output.say("The private keys are removed. To bring them back: nodekeep minima keys restore NODE")?;
+            app.output.say(format!(
+                "The private keys are removed. To bring them back: nodekeep minima keys restore {}",
+                self.of.node
+            ))?;
             app.output.document(&json!({ "node": self.of.node, "wiped": true }))
         })
     }

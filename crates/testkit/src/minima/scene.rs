@@ -9,6 +9,7 @@ use nodekeep_nodes::minima::number::Number;
 use nodekeep_nodes::minima::phrase::Phrase;
 use nodekeep_nodes::minima::wire::{Hash, Write, hex};
 
+/// The words of the wallet that [`wallet`] writes.
 pub const WORDS: &str = "ABANDON ABILITY ABLE ABOUT ABOVE ABSENT ABSORB ABSTRACT ABSURD ABUSE ACCESS ACCIDENT ZOO ZONE ZERO \
                          ZEBRA YOUTH YOUNG YOU YELLOW YEAR YARD WRONG WRITE";
 
@@ -18,18 +19,26 @@ pub fn named(name: &str) -> Hash {
 }
 
 /// A coin as it is written.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Coin {
+    /// Its identifier.
     pub id: Hash,
+    /// Whose it is.
     pub address: Hash,
+    /// How many Minima.
     pub amount: u64,
+    /// Whom one of its variables names.
     pub mention: Option<Hash>,
+    /// Its place among all coins.
     pub entry: u64,
+    /// Whether it was spent.
     pub spent: bool,
+    /// The number of the block that made it.
     pub created: u64,
 }
 
 impl Coin {
+    /// As it is written.
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         out.data(&self.id.0).data(&self.address.0).whole(self.amount).data(&[0]).bool(true);
@@ -61,16 +70,20 @@ fn every_state(hash: &Hash) -> Vec<u8> {
 }
 
 /// A chain in the making.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct World {
+    /// All coins there ever were.
     pub coins: Vec<Coin>,
+    /// Its blocks, from old to new.
     pub blocks: Vec<Block>,
 }
 
 /// A block that was made.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Block {
+    /// Its identifier.
     pub id: Hash,
+    /// Its number; the first is 1.
     pub number: u64,
     /// The TxPoW without its body, as the cascade has it.
     pub bare: Vec<u8>,
@@ -95,10 +108,15 @@ impl World {
         world
     }
 
+    /// The newest block.
+    ///
+    /// # Panics
+    /// If there is none.
     pub fn tip(&self) -> &Block {
         self.blocks.last().unwrap()
     }
 
+    /// Makes a block that spends the coins with these places and makes coins of so many Minima for these names.
     pub fn block(&mut self, spend: &[usize], make: &[(&str, u64)]) {
         let number = self.blocks.len() as u64 + 1;
         let mut out = Vec::new();
@@ -170,6 +188,7 @@ impl World {
         above(&below(place.entry * 2), &below(place.entry * 2 + 1))
     }
 
+    /// The root of all coins as they are now.
     pub fn root(&self) -> Hash {
         let mut peaks: Vec<Node> =
             peaks_of(self.coins.len() as u64).into_iter().map(|place| self.node(place)).collect();
@@ -361,6 +380,7 @@ pub fn contents() -> Contents {
     contents_with(&wallet([3, 0]))
 }
 
+/// The same with another wallet.
 pub fn contents_with(wallet: &str) -> Contents {
     let world = World::small();
     let text = |json: &str| {

@@ -1,7 +1,8 @@
 //! A stand-in for a Minima node, where the real one cannot be: a process that speaks the node's commands as the real one was seen to, keeps
 //! a state of its own in a folder, takes backups, and ends, hangs or fails as it is told. It makes no blocks and signs nothing.
 //!
-//! It is this test program once more, under the name `java`. Its folder holds `port`, `mode` (see [`Mode`]), `1.0/state.bak`, and `asked`
+//! It is the test program once more, under the name `java`: each that uses it has a test `minima::stand_in`, which calls [`stand_in`]. Its
+//! folder holds `port`, `mode` (see [`Mode`]), `1.0/state.bak`, and `asked`
 //! with the commands that it got, without their values.
 
 use std::fs;
@@ -21,7 +22,10 @@ use nodekeep_nodes::minima::wire::{Reader, hex};
 
 use super::scene::{self, World};
 
+/// Names the folder of the one that is to be it.
 const VARIABLE: &str = "NODEKEEP_STAND_IN";
+/// The test that is it.
+const TEST: &str = "minima::stand_in";
 /// As a node in a container names the folder.
 pub const INSIDE: &str = "/container";
 
@@ -50,7 +54,9 @@ impl Mode {
 }
 
 /// A stand-in in a folder.
+#[derive(Debug)]
 pub struct StandIn {
+    /// Its folder, which is that of the node.
     pub folder: PathBuf,
     child: Option<Child>,
 }
@@ -72,16 +78,16 @@ impl StandIn {
     }
 
     fn script(&self) -> String {
-        let (folder, test) = (self.folder.display(), test_name());
+        let folder = self.folder.display();
         format!(
-            "#!/bin/sh\ncd '{folder}' || exit 1\ntest \"$(cat mode)\" = fails-for-good && test -e thrown && exit 7\n{VARIABLE}='{folder}' '{folder}/java' --exact {test} >>log 2>&1 </dev/null &\necho $! > pid.new && mv pid.new pid\n"
+            "#!/bin/sh\ncd '{folder}' || exit 1\ntest \"$(cat mode)\" = fails-for-good && test -e thrown && exit 7\n{VARIABLE}='{folder}' '{folder}/java' --exact {TEST} >>log 2>&1 </dev/null &\necho $! > pid.new && mv pid.new pid\n"
         )
     }
 
     /// Starts it as a child.
     pub fn start(&mut self) {
         let child = Command::new(self.folder.join("java"))
-            .args(["--exact", &test_name()])
+            .args(["--exact", TEST])
             .env(VARIABLE, &self.folder)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -97,22 +103,27 @@ impl StandIn {
         }
     }
 
+    /// Where it answers.
     pub fn port(&self) -> u16 {
         fs::read_to_string(self.folder.join("port")).unwrap().parse().unwrap()
     }
 
+    /// Its process.
     pub fn pid(&self) -> i32 {
         fs::read_to_string(self.folder.join("pid")).unwrap().trim().parse().unwrap()
     }
 
+    /// What it does from now on.
     pub fn set(&self, mode: Mode) {
         fs::write(self.folder.join("mode"), mode.word()).unwrap();
     }
 
+    /// Gives it a state.
     pub fn put(&self, contents: &Contents) {
         put(&self.folder, contents);
     }
 
+    /// Its state.
     pub fn state(&self) -> Contents {
         state(&self.folder)
     }
@@ -146,24 +157,42 @@ impl Drop for StandIn {
     }
 }
 
-/// The name by which this test program knows [`process`].
-fn test_name() -> String {
-    let module = module_path!().split_once("::").unwrap().1;
-    format!("{module}::process")
+/// The stand-in itself, where it is asked for; then it does not come back. Otherwise tries whether one starts in this test program, answers
+/// and knows its password.
+///
+/// # Panics
+/// If it does not.
+pub fn stand_in() {
+    match std::env::var_os(VARIABLE) {
+        Some(folder) => run(Path::new(&folder)),
+        None => try_one(),
+    }
 }
 
-/// The stand-in itself, where [`VARIABLE`] names its folder; otherwise whether it reads a password as a node does.
-#[test]
-fn process() {
-    let Ok(folder) = std::env::var(VARIABLE) else {
-        return assert_eq!(base64(b"minima:pass"), "bWluaW1hOnBhc3M=");
+fn try_one() {
+    let home = tempfile::tempdir().unwrap();
+    let mut one = StandIn::lay(&home.path().join("node"), &scene::contents(), "pass");
+    one.start();
+    let ask = |authorization: &str| {
+        let mut stream = TcpStream::connect(("127.0.0.1", one.port())).unwrap();
+        let head = format!("POST / HTTP/1.1\nContent-Length: 6\n{authorization}\n\nstatus");
+        stream.write_all(head.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     };
-    let folder = PathBuf::from(folder);
+    let right = ask("Authorization: Basic bWluaW1hOnBhc3M=\n".trim_end());
+    assert!(right.contains(r#""block":"6""#), "{right}");
+    assert!(ask("X: y").starts_with("HTTP/1.1 401"));
+    assert_eq!(one.asked(), ["status"]);
+}
+
+fn run(folder: &Path) {
     let port: u16 = fs::read_to_string(folder.join("port")).unwrap().parse().unwrap();
     let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
     loop {
         let Ok((stream, _)) = listener.accept() else { continue };
-        match serve(&folder, stream) {
+        match serve(folder, stream) {
             After::GoOn => {}
             After::End => break,
             After::Hang => {
