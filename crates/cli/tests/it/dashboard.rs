@@ -74,7 +74,8 @@ fn a_backup_is_planned_started_watched_and_listed() {
                 }
                 states.push(job["state"].as_str().unwrap().to_owned());
             }
-            Some(("data", _)) if event == "overview" => break,
+            // Pages are told to ask again at other moments too.
+            Some(("data", _)) if event == "overview" && states.ends_with(&["done".into()]) => break,
             _ => {}
         }
     }
