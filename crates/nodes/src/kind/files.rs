@@ -25,7 +25,11 @@ pub fn verify(path: &Path) -> Result<Verified> {
     let mut verified = Verified::default();
     match read_all(path) {
         Ok((files, bytes)) => {
-            verified.check("readable", Outcome::Passed, format!("{files} files, {bytes} bytes"));
+            verified.check(
+                "readable",
+                Outcome::Passed,
+                format!("{files} {}, {bytes} bytes", if files == 1 { "file" } else { "files" }),
+            );
         }
         Err(error) => verified.check("readable", Outcome::Failed, error.to_string()),
     }
