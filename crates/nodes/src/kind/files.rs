@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Captured, Outcome, Request, Verified};
+use crate::counting::counted;
 use crate::error::{Error, Result};
 
 /// Looks whether there is something to read.
@@ -28,7 +29,7 @@ pub fn verify(path: &Path) -> Result<Verified> {
             verified.check(
                 "readable",
                 Outcome::Passed,
-                format!("{files} {}, {bytes} bytes", if files == 1 { "file" } else { "files" }),
+                format!("{}, {bytes} bytes", counted(files, "file")),
             );
         }
         Err(error) => verified.check("readable", Outcome::Failed, error.to_string()),
