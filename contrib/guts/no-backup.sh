@@ -4,6 +4,7 @@
 # CONFIG, DATA   folders of the configuration and of the data; /etc/guts and /var/lib/guts unless you say otherwise
 # OLD_KEY        a file with the old key, if you have it; else a new one is made
 # BOOTSTRAPPERS  whom to ask first, as YAML: '["KEY@HOST:9000"]'
+# PEERS          the public keys of all validators, this one's too, as YAML: '["KEY", "KEY"]'. The set is fixed: with a new key the node is none
 # API, P2P       addresses to listen at
 # NODE, SERVICE  the node's name and its systemd unit
 #
@@ -34,12 +35,22 @@ api:
 p2p:
   enabled: true
   addr: "${P2P:-0.0.0.0:9000}"
-  allowed_peers: []
+  allowed_peers: ${PEERS:-[]}
   bootstrappers: ${BOOTSTRAPPERS:-[]}
   message_backlog: 1024
   mailbox_size: 1024
   timeout_secs: 10
   private_key: "$key"
+consensus:
+  enabled: true
+  use_simplex_bft: true
+  genesis_file: null
+  block_time_ms: 2000
+  max_txs_per_block: 1000
+  max_block_size: 10485760
+  mempool_max_txs: 10000
+  mempool_ttl_secs: 600
+  view_timeout_multiplier: 2.0
 storage:
   data_dir: "$data"
   persistent: true

@@ -130,7 +130,9 @@ pub fn told(error: &Error) -> (&'static str, String, Option<String>) {
 }
 
 fn text(message: &str, hint: Option<&str>) -> String {
-    let end = if message.ends_with('?') { "" } else { "." };
+    // A question, or several lines, have an end of their own.
+    let ends = message.ends_with(['.', '?', '!']) || message.contains('\n');
+    let end = if ends { "" } else { "." };
     match hint {
         Some(hint) => format!("Error: {message}{end}\n{hint}"),
         None => format!("Error: {message}{end}"),
@@ -149,7 +151,7 @@ fn message(error: &Error) -> String {
     text.trim_end_matches('.').to_owned()
 }
 
-fn class(error: &Error) -> Class {
+pub fn class(error: &Error) -> Class {
     match error {
         Error::Engine(engine) => engine_class(engine),
         Error::Service(service) => service_class(service),

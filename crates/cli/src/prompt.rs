@@ -25,6 +25,17 @@ pub fn confirm(output: &Output, yes: bool, what: &'static str, details: &str) ->
     if agreed { Ok(()) } else { Err(Error::Declined) }
 }
 
+/// What a person says where the record needs a sentence: not nothing.
+///
+/// # Errors
+/// In words, for the parser of arguments.
+pub fn said(text: &str) -> std::result::Result<String, String> {
+    match text.trim() {
+        "" => Err("it is recorded, so say why".to_owned()),
+        said => Ok(said.to_owned()),
+    }
+}
+
 /// Shows the words in four columns, numbered.
 pub fn words_grid(words: &str) -> Zeroizing<String> {
     let words: Vec<&str> = words.split_whitespace().collect();

@@ -222,7 +222,8 @@ pub fn roots(record: &SnapshotRecord) -> Vec<&[u8]> {
 fn latest(snapshots: &[SnapshotRecord], back: usize) -> Result<Found> {
     let mut groups: Vec<Vec<&[u8]>> = Vec::new();
     for record in snapshots {
-        let group = roots(record);
+        let group =
+            find::node_of(record).map_or_else(|| roots(record), |node| vec![node.as_bytes()]);
         if !groups.contains(&group) {
             groups.push(group);
         }

@@ -163,6 +163,20 @@ impl Node {
         }
     }
 
+    /// Refuses values that the profile does not ask for: a name that is mistyped would change nothing.
+    ///
+    /// # Errors
+    /// Which it is, and which there are.
+    pub fn check_values(&self) -> Result<()> {
+        let known = |name: &String| self.profile.variables.iter().any(|v| v.name == *name);
+        let Some(name) = self.registration.values.keys().find(|name| !known(name)) else {
+            return Ok(());
+        };
+        let there: Vec<&str> = self.profile.variables.iter().map(|v| v.name.as_str()).collect();
+        let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+        Err(self.bad(format!("there is no value `{name}` to set; there are {there}")))
+    }
+
     fn bad(&self, reason: String) -> Error {
         Error::Profile { origin: format!("node `{}`", self.registration.name), reason }
     }

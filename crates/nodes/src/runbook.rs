@@ -208,7 +208,7 @@ fn remedy(rule: &FenceRule) -> &'static str {
             "Restore everything but this component and let the node learn where the network is; start it as a validator again only when it has caught up."
         }
         FenceKind::Ratchet => {
-            "Leave this component out of the restore: sessions are then agreed on anew. That is safe; putting old ones back is not."
+            "Drop it (--remedy NAME=drop, with the name above): sessions are then agreed on anew. That is safe; putting old ones back is not."
         }
         FenceKind::Channel => {
             "Do not start with an old channel database: money is lost. Use the node's own recovery (static channel backups), which closes channels."

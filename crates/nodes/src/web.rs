@@ -45,6 +45,9 @@ fn tls() -> Result<ClientConfig, String> {
 
 /// An error with its causes, which say more than it does.
 pub fn told(error: &reqwest::Error) -> String {
+    if let (true, Some(url)) = (is_refused(error), error.url()) {
+        return format!("{url}: nothing listens there (connection refused)");
+    }
     let mut told = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -53,4 +56,16 @@ pub fn told(error: &reqwest::Error) -> String {
         cause = inner.source();
     }
     told
+}
+
+fn is_refused(error: &reqwest::Error) -> bool {
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let kind = inner.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+        if kind == Some(std::io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = inner.source();
+    }
+    false
 }

@@ -57,12 +57,15 @@ pub struct NodeBackup {
 impl NodeBackup {
     /// Whether everything that was asked for is in it, and the node was held and let go as planned.
     pub fn is_whole(&self) -> bool {
-        let is_bad =
-            |record: &ComponentRecord| matches!(record.status, Status::Failed | Status::Partial);
         self.report.errors.is_empty()
             && self.manifest.hold_notes.iter().all(|note| !is_failure(note))
             && !self.manifest.components.iter().any(is_bad)
     }
+}
+
+/// Whether a component was asked for and did not come out whole.
+fn is_bad(record: &ComponentRecord) -> bool {
+    matches!(record.status, Status::Failed | Status::Partial)
 }
 
 /// Whether a note on the hold says that something went wrong.
@@ -232,7 +235,9 @@ impl LookBack {
 
     fn tell(&self, records: &mut [ComponentRecord]) {
         for (name, seen) in self.seen.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            for record in records.iter_mut().filter(|record| record.name == *name) {
+            let found = records.iter_mut().filter(|record| record.name == *name);
+            // What was missing when it was captured has not gone while it was read.
+            for record in found.filter(|record| !is_known(record, seen)) {
                 record.notes.extend(seen.notes.iter().cloned());
                 record.missing.extend(seen.missing.iter().cloned());
                 if seen.is_torn && record.status == Status::Captured {
@@ -241,6 +246,12 @@ impl LookBack {
             }
         }
     }
+}
+
+/// Whether a record says already all that a second look found missing.
+fn is_known(record: &ComponentRecord, seen: &kind::Captured) -> bool {
+    let mut missing = seen.missing.iter();
+    !seen.missing.is_empty() && missing.all(|missing| record.missing.contains(missing))
 }
 
 impl Teller {
@@ -271,12 +282,12 @@ impl Teller {
     pub(crate) fn tell(&self) -> Manifest {
         let holding = self.holding.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(holding) = holding {
-            told.extend(holding.release());
-        }
         let mut components = Scene::finished(&self.records, &self.parts);
         if let Some(back) = &self.back {
             back.tell(&mut components);
+        }
+        if let Some(holding) = holding {
+            told.extend(holding.release(!components.iter().any(is_bad)));
         }
         Manifest { hold_notes: told.clone(), components, ..self.draft.clone() }
     }

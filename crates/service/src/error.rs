@@ -187,7 +187,7 @@ pub enum Error {
         claim: String,
     },
     /// A restore would rewind what must not run backwards.
-    #[error("this would rewind what must never run backwards:\n{verdict}")]
+    #[error("this would rewind what must never run backwards:\n{}", verdict.to_string().trim_end())]
     Rewinds {
         /// What the fence says.
         verdict: Box<Verdict>,

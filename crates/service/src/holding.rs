@@ -110,18 +110,21 @@ impl Holding {
         View(self.held.as_ref().and_then(Held::mapping).cloned())
     }
 
-    /// Lets it go and runs the hooks after a backup; says all that a person should know.
-    pub fn release(mut self) -> Vec<Note> {
+    /// Lets it go and runs the hooks after a backup, which are told whether everything was captured whole; says all that a person
+    /// should know.
+    pub fn release(mut self, is_whole: bool) -> Vec<Note> {
         let mut notes = std::mem::take(&mut self.notes);
         match self.held.take().map(Held::release) {
             Some(Ok(ended)) => notes.extend(ended.notes),
             Some(Err(error)) => notes.push(Note::new("not-released", error.to_string())),
             None => {}
         }
-        if let Some((node, context)) = self.after.take() {
+        if let Some((node, mut context)) = self.after.take() {
             if self.is_cold && !notes.iter().any(|note| note.code == "not-running") {
                 notes.extend(unwell(&node));
             }
+            let status = if is_whole && notes.is_empty() { "complete" } else { "incomplete" };
+            context.status = Some(status.to_owned());
             notes.extend(hook_notes(hooks::after_backup(&node, &context)));
         }
         notes
@@ -132,7 +135,8 @@ impl Drop for Holding {
     /// On a way out that told nothing: the hold is released by its own guard, and the hooks still run.
     fn drop(&mut self) {
         drop(self.held.take());
-        if let Some((node, context)) = self.after.take() {
+        if let Some((node, mut context)) = self.after.take() {
+            context.status = Some("failed".to_owned());
             _ = hooks::after_backup(&node, &context);
         }
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use nodekeep_nodes::kind::{Graft, With};
+use nodekeep_nodes::kind::{Graft, Others, With};
 use nodekeep_nodes::manifest::{ComponentRecord, Note, Status};
 use nodekeep_nodes::node::Node;
 use nodekeep_nodes::old::{OldBackup, OldPart};
@@ -14,6 +14,7 @@ use crate::backup::{Ground, NodeBackup, Teller, draft};
 use crate::capture::record_of;
 use crate::error::{Error, Result};
 use crate::graft::{NodeSource, Part, Seen};
+use crate::restore::verify_component;
 
 impl Ground<'_> {
     /// Brings an old backup into the repository as a snapshot of the node, with its own time. Nothing of it is verified: that is the
@@ -91,6 +92,11 @@ fn told(node: &Node, old: &OldBackup) -> Result<(Vec<ComponentRecord>, Vec<Arc<P
         for part in old.parts.iter().filter(|part| part.component == *name) {
             record.notes.extend(part.notes.iter().cloned());
             record.missing.extend(part.missing.iter().cloned());
+            if part.belongs == path {
+                // What it holds is told; whether it is sound is the drill's.
+                record.position =
+                    verify_component(node, &located, &part.read, &Others::new()).position;
+            }
         }
         if !record.missing.is_empty() {
             record.status = Status::Partial;

@@ -24,6 +24,7 @@ pub mod loose;
 pub mod metrics;
 pub mod minima;
 pub mod notify;
+mod ours;
 pub mod records;
 pub mod restore;
 pub mod resume;

@@ -7,11 +7,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
+use crate::ours::STAGING;
 use crate::state::{NodeState, make_folder};
 
 const LIST: &str = "staging.json";
-/// How such a folder is called beside a node's data.
-const PREFIX: &str = ".nodekeep-staging-";
 
 /// The staging folders of one run.
 #[derive(Debug)]
@@ -42,7 +41,7 @@ impl Staging {
     /// If none can be made anywhere.
     pub fn folder_for(&mut self, path: &Path) -> Result<PathBuf> {
         make_folder(&self.fallback)?;
-        let name = format!("{PREFIX}{}-{}-{}", self.node, std::process::id(), self.made.len());
+        let name = format!("{STAGING}{}-{}-{}", self.node, std::process::id(), self.made.len());
         let places = self.places(path);
         for place in &places {
             let folder = place.join(&name);
@@ -94,7 +93,7 @@ fn device_of(path: &Path) -> Option<u64> {
 /// The list is a file on a disk: nothing that does not look like ours is removed for its sake.
 fn is_ours(folder: &Path) -> bool {
     let name = folder.file_name().and_then(|name| name.to_str());
-    folder.is_absolute() && name.is_some_and(|name| name.starts_with(PREFIX))
+    folder.is_absolute() && name.is_some_and(|name| name.starts_with(STAGING))
 }
 
 fn remove(folder: &Path) -> Result<()> {

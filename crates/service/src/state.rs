@@ -103,8 +103,9 @@ impl State {
             result => result.map_err(Error::file(self.nodes(), "cannot be read"))?,
         };
         let registered = entries.flatten().filter(|entry| entry.path().join("node.toml").exists());
-        let mut names: Vec<String> =
-            registered.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        let names = registered.filter_map(|entry| entry.file_name().into_string().ok());
+        // What was set aside when a node was forgotten has a name that no node can have.
+        let mut names: Vec<String> = names.filter(|name| check_name(name).is_ok()).collect();
         names.sort();
         Ok(names)
     }

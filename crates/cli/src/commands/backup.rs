@@ -59,10 +59,10 @@ pub struct Backup {
     #[arg(value_name = "PATH|NODE", required = true)]
     paths: Vec<PathBuf>,
     /// Of a node only these components
-    #[arg(long, value_name = "NAME", help_heading = "Nodes")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Nodes")]
     component: Vec<String>,
     /// Of a node not these components
-    #[arg(long, value_name = "NAME", help_heading = "Nodes")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Nodes")]
     skip: Vec<String>,
     /// Of applets of an Axon only these: NAME[,NAME]
     #[arg(long, value_name = "NAME", alias = "applet", help_heading = "Nodes")]
@@ -73,7 +73,7 @@ pub struct Backup {
     /// Stop the node for what is whole only then, copy that too, and start the node again
     #[arg(long, help_heading = "Nodes")]
     cold: bool,
-    /// Copy the PATH as what it is: sqlite, rocksdb, leveldb, jsonl, jsonl-chain, git or files; what is plain is recognised without it
+    /// Copy the PATH as what it is: sqlite, rocksdb, leveldb, json, jsonl, jsonl-chain, git or files; what is plain is recognised without it
     #[arg(long = "kind", value_enum, value_name = "KIND", help_heading = "Nodes")]
     live: Option<Live>,
     /// With --kind jsonl-chain: how lines are linked, as a profile says it; a known chain needs none

@@ -60,7 +60,13 @@ pub struct Check {
     #[arg(long, requires = "snapshot", conflicts_with_all = ["data", "data_dir"])]
     node: bool,
     /// Of a node: check this component where it is in use, instead of the repository: chunks and applets of an Axon
-    #[arg(long, value_name = "NAME", requires = "snapshot", conflicts_with = "data_dir")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        requires = "snapshot",
+        conflicts_with = "data_dir"
+    )]
     component: Vec<String>,
     #[arg(long, hide = true)]
     full: bool,

@@ -117,7 +117,7 @@ fn text_of(certificate: &Certificate, id: SnapshotId) -> String {
             format!(
                 "{}, captured {}",
                 render::short(&certificate.snapshot),
-                certificate.captured_at
+                render::time::told(&certificate.captured_at)
             ),
         ),
         ("result", certificate.result.words().to_owned()),

@@ -8,6 +8,7 @@ use nodekeep_nodes::fence::look::Look;
 use nodekeep_nodes::fence::mark::Origin;
 use nodekeep_nodes::health::{self, Seen};
 use nodekeep_nodes::hold;
+use nodekeep_nodes::node::Node;
 use nodekeep_service::fencing;
 use nodekeep_service::fleet::local;
 use nodekeep_service::holding::site;
@@ -62,6 +63,22 @@ impl Health {
     }
 }
 
+/// Waits; says what for, as it may take long.
+fn awaited(app: &App, node: &Node, patience: Duration) -> Vec<Seen> {
+    let first = health::look(node);
+    let ill: Vec<&str> =
+        first.iter().filter(|seen| !seen.is_well).map(|seen| seen.name.as_str()).collect();
+    if ill.is_empty() {
+        return first;
+    }
+    app.output.remark(format!(
+        "Not well yet: {}. Looking again for at most {}.",
+        ill.join(", "),
+        render::duration(patience)
+    ));
+    health::wait_until_healthy(node, patience)
+}
+
 /// What a look at a node found.
 pub struct Examined {
     name: String,
@@ -83,7 +100,7 @@ impl Examined {
         let held = hold::status(&site(&folder).folder, name)
             .map_err(nodekeep_service::error::Error::from)?;
         let seen = match patience {
-            Some(patience) => health::wait_until_healthy(&node, patience),
+            Some(patience) => awaited(app, &node, patience),
             None => health::look(&node),
         };
         let at = Timestamp::now();

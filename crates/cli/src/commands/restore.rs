@@ -78,10 +78,10 @@ pub struct Restore {
     #[arg(long)]
     yes: bool,
     /// Of a node only these components
-    #[arg(long, value_name = "NAME", help_heading = "Nodes")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Nodes")]
     component: Vec<String>,
     /// Of a node not these components
-    #[arg(long, value_name = "NAME", help_heading = "Nodes")]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', help_heading = "Nodes")]
     skip: Vec<String>,
     /// Where a folder of the node lies now
     #[arg(long, value_name = "NAME=DIR", help_heading = "Nodes")]
@@ -93,7 +93,7 @@ pub struct Restore {
     #[arg(long, value_name = "RULE=HOW", help_heading = "Nodes")]
     remedy: Vec<String>,
     /// Restore backwards all the same; the reason is recorded
-    #[arg(long, value_name = "REASON", help_heading = "Nodes")]
+    #[arg(long, value_name = "REASON", value_parser = crate::prompt::said, help_heading = "Nodes")]
     accept_rollback: Option<String>,
     /// Do not start the node afterwards
     #[arg(long, help_heading = "Nodes")]

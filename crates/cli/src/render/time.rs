@@ -15,6 +15,14 @@ pub fn exact(ms: i64) -> String {
     format_local(ms, "%Y-%m-%d %H:%M:%S %:z")
 }
 
+/// The same, from RFC 3339 as manifests and certificates have it; what is none stays as it is.
+pub fn told(rfc3339: &str) -> String {
+    match rfc3339.parse::<Timestamp>() {
+        Ok(time) => exact(time.as_millisecond()),
+        Err(_) => rfc3339.to_owned(),
+    }
+}
+
 /// `2026-11-20T21-04-09` in local time, for file names.
 pub fn for_names(ms: i64) -> String {
     format_local(ms, "%Y-%m-%dT%H-%M-%S")

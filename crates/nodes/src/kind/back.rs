@@ -67,6 +67,7 @@ pub fn way_back(kind: &Kind) -> WayBack {
         Kind::Postgres(rule) => postgres::way_back(rule),
         Kind::Minima(rule) => minima::back::way_back(rule),
         Kind::Files
+        | Kind::Json(_)
         | Kind::Jsonl(_)
         | Kind::JsonlChain(..)
         | Kind::Sqlite(_)

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Captured, Outcome, Request, Verified};
+use crate::counting::counted;
 use crate::error::{Error, Result};
 
 /// Looks whether there is something to read.
@@ -25,7 +26,11 @@ pub fn verify(path: &Path) -> Result<Verified> {
     let mut verified = Verified::default();
     match read_all(path) {
         Ok((files, bytes)) => {
-            verified.check("readable", Outcome::Passed, format!("{files} files, {bytes} bytes"));
+            verified.check(
+                "readable",
+                Outcome::Passed,
+                format!("{}, {bytes} bytes", counted(files, "file")),
+            );
         }
         Err(error) => verified.check("readable", Outcome::Failed, error.to_string()),
     }

@@ -12,6 +12,7 @@ pub mod chunks;
 pub mod dump;
 pub mod files;
 pub mod git;
+pub mod json;
 pub mod jsonl;
 mod lines;
 pub mod lsm;
@@ -37,6 +38,7 @@ use crate::profile::{JsonlRule, Kind, SqliteRule, Variables};
 pub fn capture(kind: &Kind, request: &Request<'_>) -> Result<Captured> {
     match kind {
         Kind::Files => files::capture(request),
+        Kind::Json(rule) => json::capture(request, rule),
         Kind::Jsonl(rule) => jsonl::capture(request, rule),
         Kind::JsonlChain(rule, chain) => chain::capture(request, rule, chain),
         Kind::Sqlite(rule) => sqlite::capture(request, rule),
@@ -63,6 +65,7 @@ pub fn verify(
 ) -> Result<Verified> {
     match kind {
         Kind::Files => files::verify(path),
+        Kind::Json(rule) => json::verify(path, rule),
         Kind::Jsonl(rule) => jsonl::verify(path, rule),
         Kind::JsonlChain(rule, chain) => chain::verify(path, rule, chain),
         Kind::Sqlite(rule) => sqlite::verify(path, rule),

@@ -149,6 +149,8 @@ pub struct Part {
 pub enum Kind {
     /// Files as they are. Never called consistent where several change together, but under a hold.
     Files,
+    /// A JSON document that is written anew as a whole.
+    Json(JsonRule),
     /// Lines of JSON, only ever appended; a torn last line is cut.
     Jsonl(JsonlRule),
     /// Lines of JSON linked by hashes.
@@ -178,6 +180,7 @@ impl Kind {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Files => "files",
+            Self::Json(_) => "json",
             Self::Jsonl(_) => "jsonl",
             Self::JsonlChain(..) => "jsonl-chain",
             Self::Sqlite(_) => "sqlite",
@@ -208,6 +211,13 @@ impl Kind {
             Self::Command(_) | Self::Postgres(_) | Self::AxonApplets(_) | Self::Minima(_)
         )
     }
+}
+
+/// A JSON document.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JsonRule {
+    /// Counters of the position and where they stand: a JSON pointer in which `*` is every entry.
+    pub counts: BTreeMap<String, String>,
 }
 
 /// Lines of JSON.

@@ -11,6 +11,7 @@ use nodekeep_repo::source::{Content, Details, Directory, FileType, Item, Listing
 
 use super::content::{AsListed, Memory, Prefix};
 use super::{Overlay, open};
+use crate::ours::is_ours;
 
 /// Mode of what exists in a snapshot only.
 const OWN_MODE: u16 = 0o600;
@@ -108,6 +109,7 @@ impl Grafted {
         let with = self.overlay.at(&path);
         match with {
             Some(With::Nothing) => return None,
+            None if is_ours(OsStr::from_bytes(&item.name)) => return None,
             None if self.overlay.is_excluded(&path) => return None,
             None => item.stat = self.mask(None, None).over(item.stat),
             Some(With::Prefix(length)) => cut(&mut item.stat, *length),

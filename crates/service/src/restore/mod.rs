@@ -29,6 +29,7 @@ pub use self::giving::{Given, Waiting};
 use self::place::{Placement, placements};
 use self::stage::Staged;
 use self::switch::{decided, left_by_remedies};
+pub(crate) use self::verify::verify_component;
 pub use self::verify::{lying, mend, verify_live, verify_node, verify_placement};
 use crate::backup::Ground;
 use crate::error::{Error, Result};
@@ -62,6 +63,20 @@ impl Wish {
         let chosen = self.remedies.iter().find(|(rule, _)| *rule == ruling.rule);
         let by_itself = ruling.raises_itself && self.accept_rollback.is_none();
         chosen.map(|(_, remedy)| *remedy).or(by_itself.then_some(Remedy::Advance))
+    }
+
+    /// What was chosen about a refusal, in words; nothing where nobody chose.
+    pub fn chosen(&self, ruling: &Ruling) -> Option<String> {
+        let remedy = self.remedies.iter().find(|(rule, _)| *rule == ruling.rule);
+        let offer = |remedy: Remedy| {
+            let offer = ruling.offers.iter().find(|offer| offer.remedy == Some(remedy))?;
+            Some(format!("{}: {}", offer.option, offer.what))
+        };
+        match (remedy, &self.accept_rollback) {
+            (Some((_, remedy)), _) => offer(*remedy),
+            (None, Some(reason)) => Some(format!("--accept-rollback: as it is, because: {reason}")),
+            (None, None) => None,
+        }
     }
 
     fn wants(&self, component: &str) -> bool {

@@ -11,6 +11,7 @@ use nodekeep_repo::restore::{RestoreOptions, RestoreReport, Target};
 use crate::backup::Ground;
 use crate::error::{Error, Result};
 use crate::find::NodeSnapshot;
+use crate::ours::RESTORE;
 use crate::state::make_folder;
 
 /// Something of a snapshot and where it goes.
@@ -100,7 +101,7 @@ impl Ground<'_> {
         fs::create_dir_all(parent).map_err(Error::file(parent, "cannot be made"))?;
         let name = to.file_name().unwrap_or_default().to_string_lossy();
         let short = snapshot.record.id.short();
-        let stage = parent.join(format!(".nodekeep-restore-{short}-{name}"));
+        let stage = parent.join(format!("{RESTORE}{short}-{name}"));
         let mut options = RestoreOptions::new(Target::Into(stage.clone()));
         options.subpaths = vec![placement.recorded.as_os_str().as_bytes().to_vec()];
         // What an interrupted restore left there is ours.

@@ -15,6 +15,7 @@ use super::{Plan, Restored, Wish};
 use crate::backup::Ground;
 use crate::error::{Error, Result};
 use crate::find::NodeSnapshot;
+use crate::ours;
 
 /// Copies, each with what it is.
 #[derive(Debug, Default)]
@@ -138,8 +139,7 @@ fn beside_all(plan: &Plan, given: &Given, snapshot: &NodeSnapshot) -> PathBuf {
 
 /// A name beside a path: for what comes, and for what was.
 pub(super) fn beside(target: &Path, what: &str, snapshot: &NodeSnapshot) -> PathBuf {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    target.with_file_name(format!(".{name}.nodekeep-{what}-{}", snapshot.record.id.short()))
+    ours::beside(target, what, &snapshot.record.id.short())
 }
 
 /// Removes a file or folder; it may be gone already.

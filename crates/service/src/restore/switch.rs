@@ -20,6 +20,7 @@ use crate::backup::Ground;
 use crate::error::{Error, Result};
 use crate::fencing::{self, Recorded};
 use crate::find::NodeSnapshot;
+use crate::ours;
 
 impl Ground<'_> {
     pub(super) fn switch(
@@ -38,15 +39,13 @@ impl Ground<'_> {
         self.apply_remedies(node, &verdict, wish, staged, restored)?;
         let mut swap = Swap::new(snapshot.record.id.hex());
         for (placement, copy) in &staged.files {
-            let aside = beside(&placement.target, "before", snapshot);
-            // The same snapshot was restored before: what lay there before that is older than what lies there now.
-            remove(&aside)?;
+            // The same snapshot may have been restored before: what lay there then may be the only copy of it.
+            let aside = ours::free(beside(&placement.target, "before", snapshot));
             let kept = left_out(placement, snapshot, node)?;
             swap.replace(copy, &placement.target, &aside, &kept)?;
         }
         for fetched in &staged.fetched {
-            let aside = beside(&fetched.target, "before", snapshot);
-            remove(&aside)?;
+            let aside = ours::free(beside(&fetched.target, "before", snapshot));
             swap.adopt(&fetched.folder, &fetched.target, &aside)?;
         }
         giving::begin(&state, snapshot, staged)?;
@@ -126,7 +125,12 @@ impl Ground<'_> {
                 said: said.clone(),
             };
             fencing::decide(&state, decision)?;
-            restored.remedies.extend(said);
+            match &wish.accept_rollback {
+                Some(reason) if chosen.is_none() => restored
+                    .remedies
+                    .push(format!("`{}` runs backwards, as accepted: {reason}", ruling.rule)),
+                _ => restored.remedies.extend(said),
+            }
         }
         Ok(())
     }

@@ -94,7 +94,13 @@ pub fn verify_placement(
     verified
 }
 
-fn verify_component(node: &Node, located: &Located<'_>, at: &Path, others: &Others) -> Verified {
+/// Checks one component of a node where it lies, by the rules of its kind.
+pub(crate) fn verify_component(
+    node: &Node,
+    located: &Located<'_>,
+    at: &Path,
+    others: &Others,
+) -> Verified {
     let variables = node.variables();
     let component = located.component;
     let mut all = check(&component.kind, at, others, &variables);

@@ -169,3 +169,26 @@ fn a_copy_that_is_not_sound_is_not_put_in_place() {
     assert!(matches!(refused, Err(Error::Unsound { .. })), "{refused:?}");
     assert_eq!(read(machine.data().join("keys/log.jsonl")), "{}\n");
 }
+
+#[test]
+fn the_same_snapshot_again_keeps_what_was_put_aside_before() {
+    let machine = scene();
+    let first = restore(&machine, &with(Remedy::Advance)).unwrap();
+    let again = Wish { accept_rollback: Some("again".to_owned()), ..Wish::default() };
+    let second = restore(&machine, &again).unwrap();
+    assert_eq!(read(first.aside[0].join("state")), "new", "the only copy of the live state");
+    assert_eq!(read(second.aside[0].join("state")), "old");
+    assert_ne!(first.aside, second.aside);
+    assert_eq!(second.remedies, ["`uses` runs backwards, as accepted: again"]);
+}
+
+#[test]
+fn what_a_restore_put_aside_is_no_part_of_the_node() {
+    let machine = scene();
+    let only = Wish { only: vec!["keys".to_owned()], ..with(Remedy::Advance) };
+    let restored = restore(&machine, &only).unwrap();
+    assert!(restored.aside[0].starts_with(machine.data()), "{:?}", restored.aside);
+    machine.back_up(&machine.node(FENCED));
+    let rest = machine.snapshots().pop().unwrap().manifest.components.pop().unwrap();
+    assert_eq!((rest.name.as_str(), rest.files), ("rest", 1), "old keys are not captured with it");
+}

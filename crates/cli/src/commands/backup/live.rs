@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::ValueEnum;
 use nodekeep_nodes::kind::chain;
-use nodekeep_nodes::profile::{JsonlRule, Kind, SqliteRule};
+use nodekeep_nodes::profile::{JsonRule, JsonlRule, Kind, SqliteRule};
 use nodekeep_repo::source::fs::FsSource;
 use nodekeep_service::loose;
 use serde_json::json;
@@ -25,6 +25,7 @@ pub enum Live {
     Sqlite,
     Rocksdb,
     Leveldb,
+    Json,
     Jsonl,
     JsonlChain,
     Git,
@@ -37,6 +38,7 @@ impl Live {
             Self::Sqlite => Some(Kind::Sqlite(SqliteRule::default())),
             Self::Rocksdb => Some(Kind::Rocksdb),
             Self::Leveldb => Some(Kind::Leveldb),
+            Self::Json => Some(Kind::Json(JsonRule::default())),
             Self::Jsonl => Some(Kind::Jsonl(JsonlRule::default())),
             Self::JsonlChain => Some(linked(path, chain)?),
             Self::Git => Some(Kind::Git),

@@ -26,7 +26,7 @@ fn fields(snapshot: &NodeSnapshot) -> Vec<(&'static str, String)> {
     let counts = &snapshot.record.snapshot.counts;
     vec![
         ("node", format!("{} ({})", manifest.node, manifest.profile)),
-        ("created", manifest.captured_at.clone()),
+        ("created", render::time::told(&manifest.captured_at)),
         (
             "size",
             format!("{} in {}", render::size(counts.bytes), render::counted(counts.files, "file")),

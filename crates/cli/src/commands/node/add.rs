@@ -57,10 +57,18 @@ impl Add {
             deploy: self.deploy.clone(),
         };
         let node = Node::new(registration, profile)?;
+        node.check_values()?;
         node.components()?;
         nodes::state(app).add(&node)?;
         app.output.say(format!("Registered the node {}.\n", node.name()))?;
         app.output.say(show::text(&node)?)?;
+        for (name, path) in node.registration.paths.iter().filter(|(_, path)| !path.exists()) {
+            let path = path.display();
+            app.output.alert(format!(
+                "\nThe folder `{name}` is not there: {path}. If it lies elsewhere: nodekeep node remove {} --yes, then add it with --path {name}=DIR",
+                node.name()
+            ));
+        }
         app.output.say(format!("\nBack it up: nodekeep backup {}", node.name()))?;
         app.output.document(&json!({ "node": show::document(&node)? }))
     }

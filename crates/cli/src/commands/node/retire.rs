@@ -28,7 +28,7 @@ pub struct Retire {
     #[arg(long)]
     from_repo: bool,
     /// Why it is certainly off
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = crate::prompt::said)]
     answer: Option<String>,
     /// Do not ask
     #[arg(long)]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use nodekeep_nodes::node::{Located, Node};
-use nodekeep_nodes::profile::Priority;
+use nodekeep_nodes::profile::{Component, Kind, Priority};
 use serde_json::{Value, json};
 
 use crate::error::Result;
@@ -50,7 +50,7 @@ pub fn text(node: &Node) -> Result<String> {
         table.row([
             component.name.clone(),
             format!("{}{needed}", priority(component.priority)),
-            component.kind.word().to_owned(),
+            kinds(component),
             path.display().to_string(),
         ]);
     }
@@ -71,8 +71,28 @@ fn tested(node: &Node) -> String {
 fn hold_text(node: &Node) -> String {
     match serde_json::to_value(node.profile.hold.method) {
         Ok(Value::String(word)) if word != "none" => word,
-        _ => "nothing: each kind of component is consistent in itself".to_owned(),
+        _ if node.profile.components.iter().all(is_consistent) => {
+            "nothing: each kind of component is consistent in itself".to_owned()
+        }
+        _ => "nothing: it goes on; plain files are copied one after the other".to_owned(),
     }
+}
+
+/// Whether what is copied belongs together although the node goes on: plain files that change together do not.
+fn is_consistent(component: &Component) -> bool {
+    !matches!(component.kind, Kind::Files)
+}
+
+/// A component's kind, and those of things of another kind in it.
+fn kinds(component: &Component) -> String {
+    let parts = component.parts.iter().map(|part| part.kind.word());
+    let mut kinds = vec![component.kind.word()];
+    for kind in parts {
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    kinds.join(", ")
 }
 
 fn fences(node: &Node) -> String {

@@ -41,7 +41,7 @@ impl Restore {
         let progress = Progress::start(&app.output, "Restoring");
         let ground = nodes::ground(app, &state, &target.repository, &progress)?;
         let plan = ground.plan_restore(&node, snapshot, &all, &wish)?;
-        let text = plan_text(&node, snapshot, &plan);
+        let text = plan_text(&node, snapshot, &plan, &wish);
         if self.dry_run {
             progress.close();
             app.output.answer(text)?;
@@ -216,7 +216,7 @@ fn parse_remedy(text: &str) -> Result<(String, Remedy)> {
     Ok((rule.to_owned(), remedy))
 }
 
-fn plan_text(node: &Node, snapshot: &NodeSnapshot, plan: &Plan) -> String {
+fn plan_text(node: &Node, snapshot: &NodeSnapshot, plan: &Plan, wish: &Wish) -> String {
     let places: Vec<String> = plan
         .placements
         .iter()
@@ -241,7 +241,11 @@ fn plan_text(node: &Node, snapshot: &NodeSnapshot, plan: &Plan) -> String {
         ("node", format!("{} ({})", node.name(), node.profile.title)),
         (
             "snapshot",
-            format!("{}, captured {}", snapshot.record.id.short(), snapshot.manifest.captured_at),
+            format!(
+                "{}, captured {}",
+                snapshot.record.id.short(),
+                render::time::told(&snapshot.manifest.captured_at)
+            ),
         ),
         ("into", places.join("\n")),
         ("without", plan.without.join(", ")),
@@ -249,12 +253,27 @@ fn plan_text(node: &Node, snapshot: &NodeSnapshot, plan: &Plan) -> String {
         ("identity", plan.claim.to_string()),
     ]);
     if !node.profile.fence.is_empty() {
-        text.push_str(&format!("\n\nFence:\n{}", render::indent(&plan.verdict.to_string())));
+        text.push_str(&format!(
+            "\n\nFence:\n{}",
+            render::indent(fence_text(plan, wish).trim_end())
+        ));
     }
     for note in &plan.notes {
         text.push_str(&format!("\nNote: {note}"));
     }
     text
+}
+
+/// What the fence says; where it refused and somebody has chosen, that instead of the choices.
+fn fence_text(plan: &Plan, wish: &Wish) -> String {
+    if plan.verdict.rulings.is_empty() {
+        return "nothing that comes back is guarded by it".to_owned();
+    }
+    let rulings = plan.verdict.rulings.iter().map(|ruling| match wish.chosen(ruling) {
+        Some(chosen) if !ruling.is_clear() => format!("{}  Chosen: {chosen}\n", ruling.found()),
+        _ => ruling.to_string(),
+    });
+    rulings.collect()
 }
 
 fn restored_text(node: &Node, snapshot: &NodeSnapshot, restored: &Restored) -> String {

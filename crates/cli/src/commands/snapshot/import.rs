@@ -110,8 +110,9 @@ impl Import {
         progress.close();
         opened.pin()?;
         app.output.say(format!(
-            "\nImported as a snapshot of {name}, captured {}",
-            done.manifest.captured_at
+            "\nImported as snapshot {} of {name}, captured {}",
+            done.report.snapshot.map_or(String::new(), |id| id.short()),
+            render::time::told(&done.manifest.captured_at)
         ))?;
         app.output.say(nodes::components_text(&done.manifest.components))?;
         app.output.document(&json!({

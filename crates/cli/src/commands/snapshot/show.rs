@@ -98,7 +98,7 @@ fn node_text(node: &NodeSnapshot) -> String {
     let manifest = &node.manifest;
     let fields = render::fields(&[
         ("node", format!("{} ({})", manifest.node, manifest.profile)),
-        ("captured", manifest.captured_at.clone()),
+        ("captured", time::told(&manifest.captured_at)),
         ("machine", format!("{} ({})", manifest.machine.host, render::short(&manifest.machine.id))),
         (
             "complete",

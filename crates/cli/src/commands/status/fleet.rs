@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::commands::health::Examined;
 use crate::error::{Error, Result};
-use crate::exit::Class;
+use crate::exit::{Class, class};
 use crate::fleet::sources;
 use crate::nodes;
 use crate::render::{self, Table};
@@ -42,6 +42,7 @@ pub fn one(app: &App, name: &str) -> Result<()> {
         let stored = Stored::read(&opened.repository)?;
         Ok((sources.node_of(&stored, name, now)?, sources.summary_of(&stored, now)))
     });
+    let mut unknown = None;
     let known = match (found, &examined) {
         (Ok((Some(detail), repository)), _) => Some((detail, repository)),
         // Only one that is not registered is not known: that is what it says.
@@ -50,10 +51,17 @@ pub fn one(app: &App, name: &str) -> Result<()> {
         // How the node is does not hang on the repository.
         (Err(error), Some(_)) => {
             app.output.alert(format!("Nothing is known of its backups: {error}."));
+            unknown = Some(class(&error));
             None
         }
     };
-    tell(app, examined.as_ref(), known)
+    tell(app, examined.as_ref(), known)?;
+    match unknown {
+        None => Ok(()),
+        // Where no repository is, there is no backup.
+        Some(Class::NoRepository) => Err(Error::Exit(Class::Unprotected.exit_code())),
+        Some(class) => Err(Error::Exit(class.exit_code())),
+    }
 }
 
 fn tell(app: &App, examined: Option<&Examined>, known: Option<(Detail, Repository)>) -> Result<()> {

@@ -18,22 +18,41 @@ impl fmt::Display for Verdict {
     }
 }
 
-impl fmt::Display for Ruling {
+impl Ruling {
+    /// What was found, without what can be done: for where that was decided.
+    pub fn found(&self) -> String {
+        Found(self).to_string()
+    }
+}
+
+/// A ruling without its offers.
+struct Found<'a>(&'a Ruling);
+
+impl fmt::Display for Found<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let head = format!("{} ({})", self.rule, self.component);
-        match &self.finding {
-            Finding::Clear => return writeln!(f, "{head}: nothing runs backwards"),
+        let head = format!("{} ({})", self.0.rule, self.0.component);
+        match &self.0.finding {
+            Finding::Clear => writeln!(f, "{head}: nothing runs backwards"),
             Finding::Rewinds(rewinds) => {
                 writeln!(f, "{head}: this would run backwards")?;
-                list(f, rewinds)?;
+                list(f, rewinds)
             }
             Finding::Unknown(doubt) => {
                 writeln!(f, "{head}: {}", doubt.reason)?;
-                write!(f, "{doubt}")?;
+                write!(f, "{doubt}")
             }
             Finding::Unreadable(reason) => {
-                writeln!(f, "{head}: how far the snapshot is cannot be told: {reason}")?;
+                writeln!(f, "{head}: how far the snapshot is cannot be told: {reason}")
             }
+        }
+    }
+}
+
+impl fmt::Display for Ruling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", Found(self))?;
+        if self.is_clear() {
+            return Ok(());
         }
         if self.raises_itself {
             writeln!(f, "  Done by itself: the restored copy is raised to at least that")?;

@@ -9,9 +9,9 @@ use super::{
 use crate::kind::back::{WayBack, way_back};
 use crate::profile::{
     Advance, AxonAppletsRule, AxonChunksRule, ChainRule, CommandRule, Component, Detect, FenceRule,
-    HealthRule, Hold, HoldMethod, Hooks, JsonlRule, Kind, Line, MarkSource, MinimaPart, MinimaRule,
-    Part, PostgresMethod, PostgresRule, Probe, Profile, RestoreWhile, Root, Service, SqliteRule,
-    Variable, VerifyRule,
+    HealthRule, Hold, HoldMethod, Hooks, JsonRule, JsonlRule, Kind, Line, MarkSource, MinimaPart,
+    MinimaRule, Part, PostgresMethod, PostgresRule, Probe, Profile, RestoreWhile, Root, Service,
+    SqliteRule, Variable, VerifyRule,
 };
 
 /// What a command may take unless the profile says otherwise, in seconds.
@@ -117,6 +117,7 @@ impl RawOptions {
     fn kind(mut self, word: &str, place: &str) -> Result<Kind, String> {
         let kind = match word {
             "files" => Kind::Files,
+            "json" => Kind::Json(self.json(place)?),
             "jsonl" => Kind::Jsonl(self.jsonl(place)?),
             "jsonl-chain" => {
                 let chain = self.chain.take();
@@ -143,6 +144,19 @@ impl RawOptions {
         match self.leftover() {
             Some(option) => Err(format!("{place}: `{option}` is no option of kind `{word}`")),
             None => Ok(kind),
+        }
+    }
+
+    fn json(&mut self, place: &str) -> Result<JsonRule, String> {
+        let is_pointer = |at: &String| at.is_empty() || at.starts_with('/');
+        match self.counts.take() {
+            None => Ok(JsonRule::default()),
+            Some(RawCounts::Queries(counts)) if counts.values().all(is_pointer) => {
+                Ok(JsonRule { counts })
+            }
+            Some(_) => Err(format!(
+                "{place}: `counts` names places: counts = {{ votes = \"/places/*/total\" }}"
+            )),
         }
     }
 
@@ -242,7 +256,7 @@ impl RawOptions {
 }
 
 /// Every kind, for messages.
-const KINDS: &str = "kinds are files, jsonl, jsonl-chain, sqlite, rocksdb, leveldb, postgres, git, command, axon-chunks, axon-applets and minima";
+const KINDS: &str = "kinds are files, json, jsonl, jsonl-chain, sqlite, rocksdb, leveldb, postgres, git, command, axon-chunks, axon-applets and minima";
 
 /// The name of another component.
 fn named(given: Option<String>, option: &str, place: &str) -> Result<String, String> {

@@ -36,7 +36,7 @@ fn text(snapshot: &NodeSnapshot, against: &Against) -> String {
         "The node {} as it lies here, against snapshot {} of {}",
         manifest.node,
         snapshot.record.id.short(),
-        manifest.captured_at
+        render::time::told(&manifest.captured_at)
     );
     let mut table = Table::new(&["component", "in the snapshot", "now"]);
     for component in &against.components {
