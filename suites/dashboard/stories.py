@@ -186,9 +186,9 @@ def tells_why_a_job_failed(world):
     browser.wait_for("This cannot be started", "dialog")  # The dry run finds nothing to back up.
     browser.keys((ESCAPE,))
     browser.wait(lambda: not browser.find_all("dialog"), "Escape does not close the dialog")
-    lab.write("mail/mail/inbox", "a letter\n")
+    world.lab.write("mail/mail/inbox", "a letter\n")
     world.plan("Back up")
-    shutil.rmtree(lab.path("mail/mail"))  # Between the plan and the start.
+    shutil.rmtree(world.lab.path("mail/mail"))  # Between the plan and the start.
     browser.click("dialog button", "Start the backup")
     expect("Failed" in world.finish(), "a backup of nothing does not fail")
     said = browser.text(".job-state").replace("Failed", "").strip()
