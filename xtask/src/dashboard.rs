@@ -18,22 +18,13 @@ pub fn run(words: Vec<OsString>) -> Result<(), Error> {
     let only = args.list("--only")?;
     let pictures = args.path("--pictures")?;
     args.finish()?;
-    let is_missing =
-        |names: &&&[&str]| names.iter().all(|name| place::find_program(name, &[]).is_none());
-    if let Some(names) = PROGRAMS.iter().find(is_missing) {
+    if let Some(names) = place::missing(&PROGRAMS) {
         return Err(Error::Unfit {
-            reason: format!("{} is not on this machine", names.join(" or ")),
+            reason: format!("{names} is not on this machine"),
             hint: "apt-get install --no-install-recommends chromium chromium-driver faketime python3",
         });
     }
-    let bin = match bin {
-        Some(bin) => bin.canonicalize().map_err(Error::file(&bin))?,
-        None => {
-            let words = ["build", "--quiet", "--locked", "-p", "nodekeep"];
-            place::run(place::cargo().current_dir(place::root()).args(words))?;
-            place::target().join("debug/nodekeep")
-        }
-    };
+    let bin = place::nodekeep(bin)?;
     let mut suite = Command::new("python3");
     suite.arg(place::root().join("suites/dashboard/run.py")).arg("--bin").arg(bin);
     if let Some(only) = only {

@@ -24,14 +24,7 @@ pub fn run(words: Vec<OsString>) -> Result<(), Error> {
             hint: "apt-get install --no-install-recommends python3 systemd util-linux iproute2",
         });
     }
-    let bin = match bin {
-        Some(bin) => bin.canonicalize().map_err(Error::file(&bin))?,
-        None => {
-            let words = ["build", "--quiet", "--locked", "-p", "nodekeep"];
-            place::run(place::cargo().current_dir(place::root()).args(words))?;
-            place::target().join("debug/nodekeep")
-        }
-    };
+    let bin = place::nodekeep(bin)?;
     let mut suite = Command::new("python3");
     suite.arg(place::root().join("suites/systemd/run.py")).arg("--bin").arg(bin);
     if let Some(only) = only {

@@ -70,6 +70,9 @@ pub fn tls(cert: &Path, key: &Path) -> Result<TlsAcceptor, StartError> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(cert)
         .and_then(Iterator::collect)
         .map_err(|error| bad(cert, error.to_string()))?;
+    if chain.is_empty() {
+        return Err(bad(cert, "there is no certificate in it; it must be PEM".to_owned()));
+    }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, error.to_string()))?;
     let provider = Arc::new(crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)

@@ -180,6 +180,8 @@ impl Fleet {
         daemon.sign_in(&token)?;
         daemon.first = daemon.get("/api/v1/overview")?.0;
         daemon.listen();
+        // Whoever signs in reads the overview before the rest.
+        thread::sleep(PAUSE);
         Ok(daemon)
     }
 }

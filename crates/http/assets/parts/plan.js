@@ -12,7 +12,7 @@ import { loading, problem, remark } from "./notice.js";
 
 const VERDICTS = {
   fine: ["safe", "safe", "The fence: clear. Nothing would run backwards."],
-  warn: ["at-risk", "at-risk", "The fence warns."],
+  warn: ["at-risk", "at-risk", "The fence warns: nobody can see whether the node still runs. Be sure that it does not."],
   refuse: ["failed", "failed", "The fence refuses. This would run something backwards that must not."],
 };
 

@@ -1,5 +1,8 @@
 //! Who gets in, and how the rest is turned away.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
 use nodekeep_http::settings::Settings;
 use nodekeep_http::token::{Role, Tokens};
 use serde_json::json;
@@ -179,49 +182,73 @@ fn bodies_must_be_small_and_json() {
     assert_eq!(client.get("/livez").status, 200, "and it lives on");
 }
 
-#[test]
-fn with_tls_a_cookie_is_for_tls_only() {
-    // The handshake itself is shown by the suite of the program; here that without one nothing is answered.
-    let folder = tempfile::tempdir().unwrap();
-    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-    let made = std::process::Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:prime256v1",
-            "-nodes",
-        ])
-        .args(["-days", "1", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&cert)
-        .output();
-    if !made.is_ok_and(|made| made.status.success()) {
-        // openssl is not everywhere; where it is, as in CI, this is shown.
-        return;
-    }
-    let settings = Settings {
-        listen: Some("127.0.0.1:0".to_owned()),
-        tls_cert: Some(cert.clone()),
-        tls_key: Some(key),
-        ..Settings::default()
-    };
-    let house = Plan { settings, ..Plan::default() }.build();
-    assert_eq!(house.client().get("/livez").status, 0, "nothing in clear");
-    let mut curl = std::process::Command::new("curl");
+/// A certificate of this name and its key; `None` where there is no openssl.
+fn certificate(folder: &Path, name: &str) -> Option<(PathBuf, PathBuf)> {
+    let (cert, key) = (folder.join(format!("{name}.pem")), folder.join(format!("{name}.key")));
+    let kind =
+        ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    let mut openssl = Command::new("openssl");
+    openssl.args(kind).args(["-days", "1", "-subj", &format!("/CN={name}")]);
+    openssl.args(["-addext", "subjectAltName=DNS:localhost", "-keyout"]).arg(&key).arg("-out");
+    let made = openssl.arg(&cert).output();
+    made.is_ok_and(|made| made.status.success()).then_some((cert, key))
+}
+
+/// What curl, which trusts this certificate only, is answered; `None` where there is no curl.
+fn curl(house: &House, cert: &Path) -> Option<String> {
     let url = format!("https://localhost:{}/api/v1/session", house.address().port());
     let body = json!({ "token": house.admin }).to_string();
-    let said = curl
-        .args(["-si", "--cacert"])
-        .arg(&cert)
-        .args(["-H", "Content-Type: application/json", "-d", &body, &url])
-        .output();
-    let Ok(said) = said else { return };
-    let said = String::from_utf8_lossy(&said.stdout).to_ascii_lowercase();
+    let mut curl = Command::new("curl");
+    curl.args(["-si", "--cacert"]).arg(cert);
+    let said = curl.args(["-H", "Content-Type: application/json", "-d", &body, &url]).output();
+    said.ok().map(|said| String::from_utf8_lossy(&said.stdout).to_ascii_lowercase())
+}
+
+fn with_tls(cert: &Path, key: &Path) -> House {
+    let settings = Settings {
+        listen: Some("127.0.0.1:0".to_owned()),
+        tls_cert: Some(cert.to_owned()),
+        tls_key: Some(key.to_owned()),
+        ..Settings::default()
+    };
+    Plan { settings, ..Plan::default() }.build()
+}
+
+// openssl and curl are not everywhere; where they are, as in CI, what follows is shown.
+
+#[test]
+fn with_tls_a_cookie_is_for_tls_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((cert, key)) = certificate(folder.path(), "one") else { return };
+    let house = with_tls(&cert, &key);
+    assert_eq!(house.client().get("/livez").status, 0, "nothing in clear");
+    let Some(said) = curl(&house, &cert) else { return };
     assert!(said.starts_with("http/1.1 200"), "{said}");
     assert!(said.contains("; secure") && said.contains("strict-transport-security"), "{said}");
+}
+
+#[test]
+fn a_certificate_is_read_again_and_one_that_cannot_be_used_leaves_the_old_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some((old, old_key)) = certificate(folder.path(), "old") else { return };
+    let Some((new, new_key)) = certificate(folder.path(), "new") else { return };
+    let (cert, key) = (folder.path().join("used.pem"), folder.path().join("used.key"));
+    let put = |from: (&PathBuf, &PathBuf)| {
+        std::fs::copy(from.0, &cert).unwrap();
+        std::fs::copy(from.1, &key).unwrap();
+    };
+    put((&old, &old_key));
+    let house = with_tls(&cert, &key);
+    let is_shown =
+        |trusted: &Path| curl(&house, trusted).map(|said| said.starts_with("http/1.1 200"));
+    let Some(first) = is_shown(&old) else { return };
+    assert!(first);
+    put((&new, &new_key));
+    assert_eq!((is_shown(&old), is_shown(&new)), (Some(true), Some(false)), "nobody asked yet");
+    house.server.reload().unwrap();
+    assert_eq!((is_shown(&old), is_shown(&new)), (Some(false), Some(true)));
+    std::fs::write(&cert, "no certificate").unwrap();
+    let refused = house.server.reload().unwrap_err().to_string();
+    assert!(refused.contains("used.pem: there is no certificate in it"), "{refused}");
+    assert_eq!(is_shown(&new), Some(true), "the one from before goes on");
 }

@@ -87,6 +87,8 @@ impl Uninstall {
             }
             result => {
                 result.map_err(Error::file(&path, "remove"))?;
+                // Else systemd goes on knowing it until the next restart.
+                systemctl(&["daemon-reload"]);
                 app.output.say(format!("Removed {}.", path.display()))?;
             }
         }
