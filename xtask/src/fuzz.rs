@@ -13,16 +13,18 @@ use crate::error::Error;
 use crate::place;
 
 /// What makes the compiler tell libFuzzer where a run has been, and the program tell what is wrong.
-const FLAGS: [&str; 9] = [
-    "--cfg=fuzzing",
+const FLAGS: [&str; 11] = [
+    "--cfg",
+    "fuzzing",
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",
     "-Cllvm-args=-sanitizer-coverage-pc-table",
     "-Cllvm-args=-sanitizer-coverage-trace-compares",
     "-Ccodegen-units=1",
-    "-Cdebug-assertions",
     "-Zsanitizer=address",
+    "-Cdebug-assertions",
+    "-Coverflow-checks",
 ];
 /// The most memory that a run may take, in MiB.
 const MEMORY_MIB: u32 = 4096;
