@@ -314,7 +314,7 @@ fn jitter_spreads_machines_and_is_the_same_when_asked_again() {
 #[test]
 fn mistakes_are_named() {
     let cases = [
-        ("sometimes", None, "`sometimes` is no frequency: it has 1 fields instead of five"),
+        ("sometimes", None, "`sometimes` is no frequency: it has one field instead of five"),
         ("0 0 31 2 *", None, "`0 0 31 2 *` is no frequency"),
         ("61 * * * *", None, "`61 * * * *` is no frequency"),
         ("0 2 * * *", Some(time(3, 0, 0, 0)), "leave out --time"),
