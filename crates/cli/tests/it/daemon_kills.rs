@@ -11,24 +11,16 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::{Value, json};
 
 use crate::served::Daemon;
-use crate::support::Bed;
+use crate::support::{Bed, one_folder};
 
 /// A node whose capture takes a moment in each phase, and shows which one it is in by files. Two captures at once would meet at `one`.
-const PROFILE: &str = r#"
+const PROFILE: &str = one_folder!(
+    r#"
 name = "phases"
 title = "Phases"
 about = "Shows in which phase of a capture it is."
-
-[[root]]
-name = "data"
-about = "its folder"
-
-[[component]]
-name = "files"
-about = "all of it"
-path = "{data}"
-required = true
-
+"#,
+    r#"
 [[component]]
 name = "dump"
 about = "what only a command tells"
@@ -42,7 +34,8 @@ dump = "touch SHOWN/capturing; sleep 0.3; rm SHOWN/capturing; echo dumped"
 method = "maintenance"
 enter = "mkdir SHOWN/one || touch SHOWN/twice; touch SHOWN/held SHOWN/entering; sleep 0.3; rm SHOWN/entering"
 exit = "touch SHOWN/releasing; sleep 0.3; rm -rf SHOWN/held SHOWN/entering SHOWN/capturing SHOWN/one SHOWN/releasing"
-"#;
+"#
+);
 
 /// Snapshots that the prune leaves.
 const KEPT: usize = 6;

@@ -10,29 +10,22 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
 use crate::served::Daemon;
-use crate::support::Bed;
+use crate::support::{Bed, one_folder};
 
 /// A node that is held for as long as a test wants: while there is a file `keep`, each hold waits for a file `go` and takes it away.
-const PROFILE: &str = r#"
+const PROFILE: &str = one_folder!(
+    r#"
 name = "slow"
 title = "Slow"
 about = "Held as a test has it."
-
-[[root]]
-name = "data"
-about = "its folder"
-
-[[component]]
-name = "files"
-about = "all of it"
-path = "{data}"
-required = true
-
+"#,
+    r#"
 [hold]
 method = "maintenance"
 enter = "while test -e FOLDER/keep && ! rm FOLDER/go 2>/dev/null; do sleep 0.05; done"
 exit = "touch FOLDER/released"
-"#;
+"#
+);
 
 fn with_node() -> Bed {
     let bed = Bed::new();

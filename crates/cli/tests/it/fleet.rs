@@ -9,24 +9,16 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::documents::assert_documented;
-use crate::support::{Bed, Ran};
+use crate::support::{Bed, Ran, one_folder};
 
 /// A node that can be looked at, and that a drill starts.
-pub const PROFILE: &str = r#"
+pub const PROFILE: &str = one_folder!(
+    r#"
 name = "counter"
 title = "Counter"
 about = "A file that grows."
-
-[[root]]
-name = "data"
-about = "its folder"
-
-[[component]]
-name = "files"
-about = "all of it"
-path = "{data}"
-required = true
-
+"#,
+    r#"
 [[health]]
 name = "file"
 command = "test -f '{data}/a.txt'"
@@ -35,7 +27,8 @@ command = "test -f '{data}/a.txt'"
 name = "starts"
 command = "test -f '{data}/a.txt'"
 starts-node = true
-"#;
+"#
+);
 
 /// The node `n1`, not backed up yet.
 pub fn with_node() -> Bed {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::Bed;
+use crate::support::{Bed, one_folder};
 
 /// A Relay with a chain of one block, and keys.
 fn relay(bed: &Bed) {
@@ -280,21 +280,13 @@ fn a_backup_of_the_old_tool_becomes_a_snapshot_of_the_node() {
 }
 
 /// A node whose hold is never entered by itself, with a hook after its backup.
-const NEVER_HELD: &str = r#"
+const NEVER_HELD: &str = one_folder!(
+    r#"
 name = "never"
 title = "Never held"
 about = "Waits forever to be held."
-
-[[root]]
-name = "data"
-about = "its folder"
-
-[[component]]
-name = "files"
-about = "all of it"
-path = "{data}"
-required = true
-
+"#,
+    r#"
 [hold]
 method = "maintenance"
 enter = "touch HERE/entering; while true; do sleep 0.05; done"
@@ -302,7 +294,8 @@ exit = "touch HERE/released"
 
 [hooks]
 after-backup = ["touch HERE/after"]
-"#;
+"#
+);
 
 #[test]
 fn a_wish_to_stop_is_heard_while_a_hold_is_entered() {

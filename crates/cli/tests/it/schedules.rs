@@ -10,29 +10,22 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::os::unix::process::CommandExt;
 
-use crate::support::Bed;
+use crate::support::{Bed, one_folder};
 
 /// A node that is held while it is captured, and shows it by a file.
-const PROFILE: &str = r#"
+const PROFILE: &str = one_folder!(
+    r#"
 name = "held"
 title = "Held"
 about = "Holds while it is captured."
-
-[[root]]
-name = "data"
-about = "its folder"
-
-[[component]]
-name = "files"
-about = "all of it"
-path = "{data}"
-required = true
-
+"#,
+    r#"
 [hold]
 method = "maintenance"
 enter = "touch '{data}/../held'; sleep 0.1"
 exit = "rm -f '{data}/../held'"
-"#;
+"#
+);
 
 fn with_node() -> Bed {
     let bed = Bed::backed_up();

@@ -170,3 +170,25 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         if path.is_dir() { walk(&path, found) } else { found.push(path) }
     }
 }
+
+/// A profile with one component, all of the node's folder: what stands before it, and what else there is.
+macro_rules! one_folder {
+    ($head:literal, $rest:literal) => {
+        concat!(
+            $head,
+            r#"
+[[root]]
+name = "data"
+about = "its folder"
+
+[[component]]
+name = "files"
+about = "all of it"
+path = "{data}"
+required = true
+"#,
+            $rest
+        )
+    };
+}
+pub(crate) use one_folder;
